@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What can go wrong, as values: a message, a remedy, and where to read more.
+
+The exit statuses are the verbs' contract. Programs rely on them to tell a
+failing test from a bad call and from a lab that could not do its work.
+"""
+
+from pathlib import Path
+
+EXIT_TEST_FAILED = 1
+EXIT_BAD_CALL = 2
+EXIT_LAB_FAILED = 69  # EX_UNAVAILABLE of sysexits.h
+EXIT_INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
+
+
+class LabError(Exception):
+    """The lab could not do its work.
+
+    message: one sentence, what happened.
+    hint: what the user can do about it.
+    log: the file that holds the whole story.
+    """
+
+    status = EXIT_LAB_FAILED
+
+    def __init__(self, message: str, *, hint: str = "", log: Path | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.log = log
+
+    def render(self) -> str:
+        """The error as a person reads it: message, hint, log, a line each or more."""
+        lines = [f"error: {self.message}"]
+        if self.hint:
+            lines.append(f"hint: {self.hint}")
+        if self.log:
+            lines.append(f"log: {self.log}")
+        return "\n".join(lines)
+
+
+class BadCall(LabError):
+    """The user asked for something that makes no sense as asked."""
+
+    status = EXIT_BAD_CALL
+
+
+class TestsFailed(LabError):
+    """The lab worked; what it tested did not."""
+
+    __test__ = False  # not a test class, whatever pytest thinks of its name
+    status = EXIT_TEST_FAILED
