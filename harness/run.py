@@ -6,14 +6,17 @@ starts and keeps (QEMU, the keeper) is started where it is owned, by the same
 rule: it dies with the process that owns it.
 """
 
+import contextlib
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from harness.errors import LabError
@@ -23,6 +26,17 @@ TAIL_LINES = 20
 Argv = Sequence[str | os.PathLike[str]]
 
 _verbose = False
+_inherited: set[int] = set()
+
+
+@contextmanager
+def inherited(descriptor: int) -> Iterator[None]:
+    """Leave a descriptor open in every program that is run meanwhile."""
+    _inherited.add(descriptor)
+    try:
+        yield
+    finally:
+        _inherited.discard(descriptor)
 
 
 def set_verbose(verbose: bool) -> None:
@@ -36,6 +50,8 @@ class CommandFailed(LabError):
 
     def __init__(self, message: str, *, output: str, log: Path | None, hint: str = "") -> None:
         tail = "\n".join(f"    {line}" for line in output.splitlines()[-TAIL_LINES:])
+        if "No space left on device" in output:
+            hint = "free some disk space, or ./lab clean; what was complete is kept"
         super().__init__(f"{message}\n{tail}" if tail else message, hint=hint, log=log)
         self.output = output
 
@@ -46,7 +62,7 @@ def dying_with_parent(argv: Argv) -> list[str]:
     setpriv(1) is in util-linux, which Debian always has. A preexec_fn would do
     the same, but is unsafe once there are threads.
     """
-    return ["setpriv", "--pdeathsig", "KILL", "--", *map(os.fspath, argv)]
+    return ["setpriv", "--pdeathsig", "KILL", "--", *(os.fspath(word) for word in argv)]
 
 
 def run(
@@ -56,43 +72,40 @@ def run(
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
     log: Path | None = None,
-    stdin: bytes | None = None,
-    pass_fds: Sequence[int] = (),
+    stdout: Path | None = None,
     on_line: Callable[[str], None] | None = None,
 ) -> str:
-    """Run a program and return what it printed, stdout and stderr together.
+    """Run a program and return what it printed, stdout and stderr together. Its stdin is empty.
 
     deadline: seconds; the whole process group is killed at its end.
     env: added to the lab's own environment.
+    stdout: a file that gets what it prints there, for output that isn't text.
     log: appended with the command and every byte it prints.
     on_line: called with each line as it comes, in another thread.
     Raises CommandFailed for another exit status than 0 and at the deadline,
     LabError if the program is not there.
     """
-    shown = shlex.join(map(os.fspath, argv))
+    shown = shlex.join(os.fspath(word) for word in argv)
     if _verbose:
         print(f"+ {shown}", flush=True)
+    if not shutil.which(argv[0]):
+        raise LabError(f"{os.fspath(argv[0])} is not installed", hint="./lab doctor")
     started = time.monotonic()
-    try:
+    with contextlib.ExitStack() as files:
         process = subprocess.Popen(
             dying_with_parent(argv),
             cwd=cwd,
             env={**os.environ, "LC_ALL": "C.UTF-8", **(env or {})},
-            stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            pass_fds=pass_fds,
+            stdin=subprocess.DEVNULL,
+            stdout=files.enter_context(stdout.open("wb")) if stdout else subprocess.PIPE,
+            stderr=subprocess.PIPE if stdout else subprocess.STDOUT,
+            pass_fds=tuple(_inherited),
             process_group=0,
         )
-    except FileNotFoundError as error:
-        raise LabError(f"{error.filename} is not installed", hint="./lab doctor") from None
-
     kept: deque[str] = deque()
     reader = threading.Thread(target=_collect, args=(process, kept, log, shown, on_line))
     reader.start()
     try:
-        if stdin is not None and process.stdin is not None:
-            _feed(process, stdin)
         process.wait(timeout=max(0.0, deadline - (time.monotonic() - started)))
     except subprocess.TimeoutExpired:
         _kill_group(process)
@@ -107,19 +120,8 @@ def run(
     reader.join()
     output = "".join(kept)
     if process.returncode != 0:
-        raise CommandFailed(
-            f"exit status {process.returncode}: {shown}", output=output, log=log
-        )
+        raise CommandFailed(f"exit status {process.returncode}: {shown}", output=output, log=log)
     return output
-
-
-def _feed(process: "subprocess.Popen[bytes]", data: bytes) -> None:
-    assert process.stdin is not None
-    try:
-        process.stdin.write(data)
-        process.stdin.close()
-    except BrokenPipeError:
-        pass  # it ended early; its exit status says why
 
 
 def _collect(
@@ -129,25 +131,24 @@ def _collect(
     shown: str,
     on_line: Callable[[str], None] | None,
 ) -> None:
-    assert process.stdout is not None
-    sink = log.open("ab") if log else None
-    if sink:
-        sink.write(f"+ {shown}\n".encode())
-    for raw in process.stdout:
-        line = raw.decode(errors="replace")
-        kept.append(line)
+    pipe = process.stdout or process.stderr
+    assert pipe is not None
+    with contextlib.ExitStack() as files:
+        sink = files.enter_context(log.open("ab", buffering=0)) if log else None
         if sink:
-            sink.write(raw)
-            sink.flush()
-        if on_line:
-            on_line(line)
-    if sink:
-        sink.close()
+            sink.write(f"+ {shown}\n".encode())
+        for raw in pipe:
+            line = raw.decode(errors="replace")
+            kept.append(line)
+            if sink:
+                # A full disk must not stop the reading: the program would hang.
+                with contextlib.suppress(OSError):
+                    sink.write(raw)
+            if on_line:
+                on_line(line)
 
 
 def _kill_group(process: "subprocess.Popen[bytes]") -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     process.wait()

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""KVM where a guest really comes up under it, else TCG; never in silence.
+
+/dev/kvm can exist, open and create a VM, and still not run a guest: seen on
+nested hosts, where QEMU aborts for '-cpu host' and other models hang in the
+firmware. So nothing but a guest that came up decides. The answer is kept for
+this host and QEMU.
+"""
+
+import json
+import os
+import platform
+import socket
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+from harness import qemu, vm
+from harness.artefact import fingerprint
+from harness.console import ConsoleFile
+from harness.errors import BadCall
+from harness.progress import step
+from harness.run import run
+
+KVM = Path("/dev/kvm")
+PROBE_DEADLINE = 6.0  # seconds; a guest that KVM runs prints its last line in under 2
+UP = "lab: userspace is up"  # images/rcS.j2
+OVERRIDE = "LAB_ACCEL"
+
+KVM_CPU = "host"
+# POPCNT, without which hweight64() is a call, and RDRAND, without which the
+# guest waits for entropy; nothing that TCG emulates slowly.
+TCG_CPU = "Nehalem,+rdrand"
+
+
+def remembered(directory: Path) -> qemu.Accelerator | None:
+    """The accelerator found out earlier for this host and QEMU, or the one that is forced."""
+    forced = os.environ.get(OVERRIDE)
+    if forced:
+        if forced not in ("kvm", "tcg"):
+            raise BadCall(f"{OVERRIDE}={forced}", hint=f"{OVERRIDE}=kvm or {OVERRIDE}=tcg")
+        cpu = KVM_CPU if forced == "kvm" else TCG_CPU
+        return qemu.Accelerator(forced, cpu, f"{OVERRIDE} says so")
+    closed = _why_closed()
+    if closed:
+        return qemu.Accelerator("tcg", TCG_CPU, closed)
+    try:
+        kept = json.loads((directory / "accelerator.json").read_text())
+        return qemu.Accelerator(**kept["accelerator"]) if kept["host"] == _host() else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def find_out(directory: Path, kernel: Path, initramfs: Path) -> qemu.Accelerator:
+    """The accelerator to use here; boots a guest under KVM unless the answer is known."""
+    known = remembered(directory)
+    if known:
+        return known
+    with step("kvm", "booting a guest to see whether KVM works here") as current:
+        failure = _probe(directory / "kvm-probe.log", kernel, initramfs)
+        if failure:
+            found = qemu.Accelerator("tcg", TCG_CPU, f"KVM is here but {failure}")
+        else:
+            found = qemu.Accelerator("kvm", KVM_CPU, "a guest came up under KVM")
+        current.note = f"{found.name}: {found.reason}"
+    beside = directory / "accelerator.json.new"
+    beside.write_text(json.dumps({"host": _host(), "accelerator": asdict(found)}))
+    beside.replace(directory / "accelerator.json")
+    return found
+
+
+def _why_closed() -> str:
+    """Why KVM can't even be opened, or '' if it can."""
+    try:
+        os.close(os.open(KVM, os.O_RDWR | os.O_CLOEXEC))
+    except FileNotFoundError:
+        return f"there is no {KVM}"
+    except OSError as error:
+        return f"{KVM}: {error.strerror}"
+    return ""
+
+
+def _host() -> str:
+    """What the answer depends on: this boot's kernel, the CPU, the device, QEMU."""
+    cpuinfo = Path("/proc/cpuinfo").read_text().partition("\n\n")[0].splitlines()
+    model = next((line for line in cpuinfo if line.startswith("model name")), "")
+    boot_id = Path("/proc/sys/kernel/random/boot_id").read_text()
+    version = run([qemu.BINARY, "--version"], deadline=10)
+    return fingerprint(platform.release(), model, boot_id, str(KVM.stat().st_rdev), version)
+
+
+def _probe(console: Path, kernel: Path, initramfs: Path) -> str:
+    """Boot a guest under KVM. Returns what went wrong, or '' if its user space came up."""
+    ours, theirs = socket.socketpair()
+    accelerator = qemu.Accelerator("kvm", KVM_CPU, "probe")
+    spec = qemu.Spec(kernel, initramfs, accelerator, console, theirs.fileno(), None)
+    with ours, theirs, vm.process(spec, (theirs.fileno(),)) as process:
+        end = time.monotonic() + PROBE_DEADLINE
+        seen = b""
+        reader = ConsoleFile(console)
+        while time.monotonic() < end:
+            ended = not process.running()
+            seen += reader.read_new()
+            if UP.encode() in seen:
+                return ""
+            if ended:
+                return "QEMU aborted with it"
+            time.sleep(0.05)
+    return f"no guest came up in {PROBE_DEADLINE:.0f} s"

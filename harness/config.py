@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Where things are, and what the user chose to build.
+
+`Layout` is every path of one variant of the kernel; `Selection` is what the
+last `build` was asked for, so that `boot` and `test` mean the same kernel.
+"""
+
+import hashlib
+import json
+import os
+import tomllib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from harness.errors import BadCall, LabError
+
+ROOT = Path(__file__).resolve().parent.parent
+SERIES_ROOT = ROOT / "kernel-patches"
+DEFAULT_BASE = "6.12"
+
+
+def build_root() -> Path:
+    """The folder of everything that is built: ROOT/build.
+
+    Kbuild refuses paths with white space or colons (the top Makefile's check
+    of its own directory), so below such a checkout `build` is a symbolic link
+    to a folder of this checkout's own in the user's cache.
+    """
+    build = ROOT / "build"
+    if not _unfit(build):
+        build.mkdir(exist_ok=True)
+        return build
+    caches = (
+        Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")),
+        Path(f"/var/tmp/cache-{os.getuid()}"),
+    )
+    cache = next(path for path in caches if path.is_absolute() and not _unfit(path))
+    name = hashlib.sha256(os.fsencode(ROOT)).hexdigest()[:16]
+    target = cache / "kernel-patch-lab" / name
+    target.mkdir(parents=True, exist_ok=True)
+    if not build.is_symlink() and not build.exists():
+        build.symlink_to(target)
+    return target
+
+
+def _unfit(path: Path) -> bool:
+    return any(char.isspace() or char == ":" for char in str(path))
+
+
+@dataclass(frozen=True)
+class Base:
+    """A kernel that a series applies to, as its BASE file names it.
+
+    package, version: Debian's source package.
+    objects: compiler runs of a build from nothing.
+    """
+
+    package: str
+    version: str
+    objects: int
+    series_dir: Path
+
+    @classmethod
+    def load(cls, name: str) -> "Base":
+        """The base of kernel-patches/NAME; BadCall if there is none."""
+        directory = SERIES_ROOT / name
+        try:
+            text = (directory / "BASE").read_text()
+        except OSError:
+            known = ", ".join(sorted(path.parent.name for path in SERIES_ROOT.glob("*/BASE")))
+            raise BadCall(f"no base {name!r}", hint=f"bases: {known}") from None
+        try:
+            return cls(series_dir=directory, **tomllib.loads(text))
+        except (tomllib.TOMLDecodeError, TypeError) as error:
+            raise LabError(f"{directory / 'BASE'}: {error}") from None
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What `build` was asked for.
+
+    tree: a kernel tree of the user's own, used as it is and never written to.
+    tarball, sha256: the base's source from a file instead of from apt.
+    fragment: one more configuration fragment.
+    bare: the base without the series.
+    """
+
+    base: str = DEFAULT_BASE
+    tree: str | None = None
+    tarball: str | None = None
+    sha256: str | None = None
+    fragment: str | None = None
+    bare: bool = False
+
+    @property
+    def variant(self) -> str:
+        """The name of this selection's folder below build/."""
+        if self.tree:
+            return f"tree-{hashlib.sha256(os.fsencode(self.tree)).hexdigest()[:8]}"
+        return f"{self.base}-bare" if self.bare else self.base
+
+    @classmethod
+    def load(cls) -> "Selection":
+        """The selection of the last build, or the default one."""
+        try:
+            return cls(**json.loads((build_root() / "selection.json").read_text()))
+        except (OSError, ValueError, TypeError):
+            return cls()
+
+    def save(self) -> None:
+        """Make this the selection that later commands use."""
+        beside = build_root() / "selection.json.new"
+        beside.write_text(json.dumps(asdict(self)))
+        beside.replace(build_root() / "selection.json")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The paths of one variant. What is shared by all variants is directly below build/."""
+
+    root: Path
+    variant: Path
+
+    @classmethod
+    def of(cls, selection: Selection) -> "Layout":
+        """The layout of a selection; its folders are made by the steps that fill them."""
+        root = build_root()
+        return cls(root, root / selection.variant)
+
+    @property
+    def downloads(self) -> Path:
+        return self.root / "downloads"
+
+    @property
+    def logs(self) -> Path:
+        return self.variant / "logs"
+
+    def log(self, step: str) -> Path:
+        """The log file of a step, emptied."""
+        self.logs.mkdir(parents=True, exist_ok=True)
+        path = self.logs / f"{step}.log"
+        path.write_bytes(b"")
+        return path
+
+    @property
+    def linux(self) -> Path:
+        return self.variant / "linux"
+
+    @property
+    def objects(self) -> Path:
+        return self.variant / "obj"

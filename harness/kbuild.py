@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The kernel: configured, checked, built, with progress; and bpftool from the same tree."""
+
+import os
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness import artefact, kconfig
+from harness.config import Layout
+from harness.errors import BadCall, LabError
+from harness.host import require_space
+from harness.progress import Step, step
+from harness.run import CommandFailed, run
+
+BUILD_DEADLINE = 3600.0  # seconds; 6 to 9 minutes were seen on 2 cores
+COMPILED = re.compile(r"^\s+(?:CC|AS)\s")
+
+# The same tree gives the same kernel, byte for byte, and ccache keeps hitting.
+REPRODUCIBLE = {
+    "KBUILD_BUILD_TIMESTAMP": "2000-01-01 00:00:00 UTC",
+    "KBUILD_BUILD_USER": "lab",
+    "KBUILD_BUILD_HOST": "lab",
+}
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A built kernel: what QEMU boots, the image with symbols and BTF, its fingerprint."""
+
+    bzimage: Path
+    vmlinux: Path
+    gen_init_cpio: Path
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Tools:
+    """bpftool of the kernel's tree, and the include folder that has bpf/bpf_helpers.h."""
+
+    bpftool: Path
+    include: Path
+
+
+def jobs() -> str:
+    """make's -j for this machine: the processors that this process may use."""
+    return f"-j{len(os.sched_getaffinity(0))}"
+
+
+def kernel(layout: Layout, tree: Path, fragments: tuple[Path, ...], objects: int) -> Kernel:
+    """Have the kernel of a tree built with fragments merged over tinyconfig.
+
+    objects: compiler runs to expect of a build from nothing, for the bar.
+    Raises LabError for an option that was asked for and dropped.
+    """
+    obj = layout.objects
+    wanted = artefact.fingerprint(
+        artefact.tree_fingerprint(tree), str(tree), *(path.read_bytes() for path in fragments)
+    )
+    built = Kernel(
+        obj / "arch/x86/boot/bzImage", obj / "vmlinux", obj / "usr/gen_init_cpio", wanted
+    )
+    if artefact.is_current(obj, wanted):
+        return built
+    require_space(layout.root, 2.0, "building a kernel")
+    obj.mkdir(parents=True, exist_ok=True)
+    fresh = not (obj / "vmlinux.o").exists()
+    (obj / artefact.STAMP).unlink(missing_ok=True)
+    _remove_half_written(obj)
+    (obj / ".lab-started").touch()
+    _configure(layout, tree, fragments)
+    log = layout.log("kernel")
+    with step("kernel", "building", total=objects if fresh else 0) as current:
+        count = _counter(current)
+        try:
+            run(
+                _make(tree, obj, "bzImage"),
+                env=REPRODUCIBLE,
+                log=log,
+                deadline=BUILD_DEADLINE,
+                on_line=count,
+            )
+        except CommandFailed as error:
+            raise _first_error(error) from None
+        current.note = f"{count.seen} objects"
+    (obj / ".lab-started").unlink()
+    (obj / artefact.STAMP).write_text(wanted)
+    return built
+
+
+def _make(tree: Path, obj: Path, *targets: str) -> list[str]:
+    compiler = ["CC=ccache gcc"] if shutil.which("ccache") else []
+    return ["make", "-C", str(tree), f"O={obj}", jobs(), *compiler, *targets]
+
+
+def _remove_half_written(obj: Path) -> None:
+    """Remove objects that a killed compiler may have left half-written.
+
+    Kbuild writes .X.cmd once X is complete; an X that is newer than its .cmd,
+    or has none, was being written when the last build was killed.
+    """
+    marker = obj / ".lab-started"
+    if not marker.exists():
+        return
+    since = marker.stat().st_mtime_ns
+    for path in obj.rglob("*"):
+        if path.name.startswith(".") or path.is_symlink() or not path.is_file():
+            continue
+        written = path.stat().st_mtime_ns
+        command = path.with_name(f".{path.name}.cmd")
+        if written >= since and (not command.exists() or command.stat().st_mtime_ns < written):
+            path.unlink()
+
+
+def _configure(layout: Layout, tree: Path, fragments: tuple[Path, ...]) -> None:
+    log = layout.log("config")
+    obj = layout.objects
+    try:
+        run(_make(tree, obj, "tinyconfig"), deadline=120, log=log)
+        config = obj / ".config"
+        merged = [config.read_text(), *(path.read_text() for path in fragments)]
+        config.write_text("\n".join(merged))
+        run(_make(tree, obj, "olddefconfig"), deadline=120, log=log)
+    except CommandFailed as error:
+        if "is not clean" in error.output:
+            raise BadCall(
+                f"{tree} was built in place, and so can't be built elsewhere",
+                hint=f"git -C {tree} worktree add ../clean, and --tree ../clean; or make mrproper",
+                log=log,
+            ) from None
+        raise
+    asked: dict[str, str] = {}
+    for path in fragments:
+        asked |= kconfig.parse(path.read_text())
+    lost = kconfig.dropped(asked, kconfig.parse(config.read_text()), tree)
+    if lost:
+        raise LabError(
+            "options that were asked for were dropped:\n  " + "\n  ".join(map(str, lost)),
+            hint="set what they depend on in the same fragment, or drop them there",
+            log=log,
+        )
+
+
+class _counter:
+    """Counts compiler runs as make prints them."""
+
+    def __init__(self, current: Step) -> None:
+        self.seen = 0
+        self._step = current
+
+    def __call__(self, line: str) -> None:
+        if COMPILED.match(line):
+            self.seen += 1
+            self._step.advance()
+
+
+def _first_error(error: CommandFailed) -> LabError:
+    """The compiler's own message instead of make's last lines, which only say that it failed."""
+    lines = error.output.splitlines()
+    for number, line in enumerate(lines):
+        if re.search(r": (?:fatal )?error: |undefined reference|\*\*\* .*Error \d", line):
+            shown = "\n".join(f"    {text}" for text in lines[number : number + 8])
+            return LabError(f"the kernel does not build\n{shown}", hint=error.hint, log=error.log)
+    return error
+
+
+def tools(layout: Layout, tree: Path) -> Tools:
+    """Have bpftool built from the tree, without LLVM: it needs only libelf, zlib and libc."""
+    directory = layout.variant / "tools"
+    wanted = artefact.tree_fingerprint(
+        tree,
+        "tools/bpf",
+        "tools/lib",
+        "tools/include",
+        "tools/scripts",
+        "tools/build",
+        "kernel/bpf/disasm.c",
+        "kernel/bpf/disasm.h",
+    )
+    artefact.make(directory, wanted, _bpftool(layout, tree))
+    return Tools(directory / "bpftool", directory / "include")
+
+
+def _bpftool(layout: Layout, tree: Path) -> Callable[[Path], None]:
+    def fill(directory: Path) -> None:
+        log = layout.log("bpftool")
+        work = directory / "work"
+        work.mkdir()
+        features = ["feature-llvm=0", "feature-libbfd=0", "feature-clang-bpf-co-re=0"]
+        with step("bpftool", "building") as current:
+            run(
+                [
+                    "make",
+                    "-C",
+                    str(tree / "tools/bpf/bpftool"),
+                    f"OUTPUT={work}/",
+                    jobs(),
+                    *features,
+                ],
+                deadline=600,
+                log=log,
+            )
+            run(["strip", "-o", directory / "bpftool", work / "bpftool"], deadline=60, log=log)
+            shutil.copytree(work / "libbpf/include", directory / "include")
+            current.note = "built without LLVM"
+        shutil.rmtree(work)
+
+    return fill

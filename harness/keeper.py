@@ -1,0 +1,258 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The keeper: one small detached process that owns a VM which `boot` leaves running.
+
+It holds QEMU, the tap and the packet socket; QEMU dies with it, and the tap's
+namespace with its descriptors, so that killing the keeper leaves nothing. On
+its Unix socket it tells who asks how to reach the VM, and hands out the packet
+socket (SCM_RIGHTS). That the socket answers is what 'a VM is running' means:
+there is no state on disk that could be stale.
+"""
+
+import contextlib
+import ctypes
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from harness import qemu, vm
+from harness.console import ConsoleFile
+from harness.errors import LabError
+from harness.guest import Address, Guest
+from harness.run import dying_with_parent
+from harness.tap import TapUnavailable
+
+ANSWER_LIMIT = 1 << 16
+STOP_DEADLINE = 5.0
+
+
+@dataclass(frozen=True)
+class Running:
+    """A VM that a keeper holds, as it tells of it.
+
+    fingerprint: of the artefacts that it runs.
+    packets: a descriptor of the packet socket, now this process's own; None without a tap.
+    """
+
+    pid: int
+    qemu_pid: int
+    fingerprint: str
+    address: Address
+    console: Path
+    accelerator: qemu.Accelerator
+    no_tap: str
+    packets: int | None
+
+
+def socket_path(directory: Path) -> str:
+    """The keeper's socket in a folder, in a form that fits 107 bytes whatever the folder.
+
+    The caller's descriptor of the folder stays open for as long as the process.
+    """
+    descriptor = os.open(directory, os.O_PATH | os.O_CLOEXEC)
+    return f"/proc/self/fd/{descriptor}/keeper.sock"
+
+
+def ask(directory: Path) -> Running | None:
+    """What runs in this folder, or None."""
+    if not (directory / "keeper.sock").exists():
+        return None
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(STOP_DEADLINE)
+        try:
+            connection.connect(socket_path(directory))
+            connection.sendall(b"?")
+            answer, fds, _, _ = socket.recv_fds(connection, ANSWER_LIMIT, 1)
+        except OSError:
+            return None
+    if not answer:
+        return None
+    told = json.loads(answer)
+    return Running(
+        pid=told["pid"],
+        qemu_pid=told["qemu_pid"],
+        fingerprint=told["fingerprint"],
+        address=Address.from_json(told["address"]),
+        console=Path(told["console"]),
+        accelerator=qemu.Accelerator(**told["accelerator"]),
+        no_tap=told["no_tap"],
+        packets=fds[0] if fds else None,
+    )
+
+
+def start(directory: Path, spec: qemu.Spec, access: vm.Access, fingerprint: str) -> Running:
+    """Start a keeper with a VM and return when one can log in.
+
+    Until then the keeper dies with this process. Raises the keeper's error.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    order = {
+        "directory": str(directory),
+        "spec": {**asdict(spec), "kernel": str(spec.kernel), "initramfs": str(spec.initramfs),
+                 "console": str(spec.console)},
+        "access": {"key": str(access.key), "host_key": access.host_key},
+        "fingerprint": fingerprint,
+    }  # fmt: skip
+    keeper = subprocess.Popen(
+        dying_with_parent([sys.executable, "-m", "harness.keeper"]),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=(directory / "keeper.log").open("wb"),
+        start_new_session=True,
+    )
+    try:
+        words, _ = keeper.communicate(json.dumps(order).encode(), vm.BOOT_DEADLINE + 30)
+        told = json.loads(words or b"{}")
+    except BaseException:
+        keeper.kill()
+        keeper.wait()
+        raise
+    if "error" in told:
+        keeper.wait()
+        raise LabError(told["error"], hint=told["hint"], log=Path(told["log"] or spec.console))
+    running = ask(directory)
+    if running is None:
+        keeper.kill()
+        raise LabError("the keeper of the VM ended", log=directory / "keeper.log")
+    return running
+
+
+def stop(directory: Path) -> bool:
+    """Stop what runs in this folder. Returns whether anything did."""
+    running = ask(directory)
+    if running is None:
+        return False
+    if running.packets is not None:
+        os.close(running.packets)
+    descriptor = os.pidfd_open(running.pid)
+    try:
+        signal.pidfd_send_signal(descriptor, signal.SIGTERM)
+        if not _ended(descriptor, STOP_DEADLINE):
+            signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+            _ended(descriptor, STOP_DEADLINE)
+    finally:
+        os.close(descriptor)
+    return True
+
+
+@contextmanager
+def attached(running: Running, directory: Path) -> Iterator[vm.Machine]:
+    """Log into a VM that a keeper holds; leaving it leaves the VM as it is."""
+    with contextlib.ExitStack() as stack:
+        packets = None
+        if running.packets is not None:
+            packets = stack.enter_context(socket.socket(fileno=running.packets))
+        guest = Guest.connect(running.address, deadline=vm.BOOT_DEADLINE)
+        stack.callback(guest.close)
+        yield vm.Machine(
+            guest=guest,
+            address=running.address,
+            console=ConsoleFile(running.console),
+            accelerator=running.accelerator,
+            packets=packets,
+            no_tap=TapUnavailable(running.no_tap) if running.no_tap else None,
+            qemu_pid=running.qemu_pid,
+            alive=lambda: (directory / "keeper.sock").exists() and _exists(running.qemu_pid),
+        )
+
+
+def _exists(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
+
+
+def _ended(pidfd: int, deadline: float) -> bool:
+    readable, _, _ = select.select([pidfd], [], [], deadline)
+    return bool(readable)
+
+
+@contextmanager
+def _listening(directory: Path) -> Iterator[socket.socket]:
+    path = directory / "keeper.sock"
+    path.unlink(missing_ok=True)  # of a keeper that was killed
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
+        os.umask(0o177)
+        server.bind(socket_path(directory))
+        server.listen()
+        try:
+            yield server
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def _serve(server: socket.socket, machine: vm.Machine, answer: dict[str, object]) -> None:
+    """Answer until QEMU ends."""
+    ended = os.pidfd_open(machine.qemu_pid)
+    while True:
+        readable, _, _ = select.select([server.fileno(), ended], [], [])
+        if ended in readable:
+            return
+        connection, _ = server.accept()
+        with connection, contextlib.suppress(OSError):
+            connection.settimeout(STOP_DEADLINE)
+            connection.recv(1)
+            packets = [machine.packets.fileno()] if machine.packets else []
+            socket.send_fds(connection, [json.dumps(answer).encode()], packets)
+
+
+def _whole(reason: TapUnavailable | None) -> str:
+    return f"{reason.message}; {reason.hint}" if reason else ""
+
+
+def _outlive_parent() -> None:
+    """From here on the end of the process that started this one means nothing (prctl(2))."""
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, 0)
+
+
+def _report(words: dict[str, str]) -> None:
+    """Tell the process that waits in `start`, whose pipe ends with this."""
+    os.write(1, json.dumps(words).encode())
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+    os.close(null)
+
+
+def _keep(order: dict[str, Any]) -> None:
+    directory = Path(order["directory"])
+    told = order["spec"]
+    paths = {name: Path(told[name]) for name in ("kernel", "initramfs", "console")}
+    accelerator = qemu.Accelerator(**told["accelerator"])
+    spec = qemu.Spec(**{**told, **paths, "accelerator": accelerator})
+    access = vm.Access(Path(order["access"]["key"]), order["access"]["host_key"])
+    with vm.boot(spec, access) as machine, _listening(directory) as server:
+        machine.guest.close()
+        answer = {
+            "pid": os.getpid(),
+            "qemu_pid": machine.qemu_pid,
+            "fingerprint": order["fingerprint"],
+            "address": machine.address.to_json(),
+            "console": str(spec.console),
+            "accelerator": asdict(accelerator),
+            "no_tap": _whole(machine.no_tap),
+        }
+        _outlive_parent()
+        _report({})
+        _serve(server, machine, answer)
+
+
+def main() -> int:
+    """Take the order on stdin, boot, report on stdout, keep the VM until it or this ends."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        _keep(json.load(sys.stdin))
+    except LabError as error:
+        _report({"error": error.message, "hint": error.hint, "log": str(error.log or "")})
+        return error.status
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

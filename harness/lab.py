@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the verbs do. tasks.py wires them to the command line."""
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from harness import keeper, vm
+from harness.build import Artefacts, build
+from harness.config import Selection, build_root
+from harness.errors import BadCall
+from harness.lock import locked
+from harness.progress import say, step
+
+
+def machine_dir() -> Path:
+    """The folder of the VM that `boot` leaves running: console, keeper's log and socket."""
+    return build_root() / "vm"
+
+
+def build_selected(selection: Selection) -> Artefacts:
+    """Build, and make this what boot and test use from now on."""
+    with locked(build_root()):
+        artefacts = build(selection)
+        selection.save()
+    return artefacts
+
+
+def boot() -> keeper.Running:
+    """Have the current kernel and image running; replaces a VM that runs older ones."""
+    directory = machine_dir()
+    with locked(build_root()):
+        artefacts = build(Selection.load())
+        running = keeper.ask(directory)
+        if running and running.fingerprint == artefacts.fingerprint:
+            say(f"boot      kept the VM that runs already (QEMU is process {running.qemu_pid})")
+            return running
+        if running:
+            say("boot      replacing a VM that runs an older kernel or image")
+            keeper.stop(directory)
+        accelerator = artefacts.accelerator
+        with step("boot", f"under {accelerator.name}: {accelerator.reason}") as current:
+            spec = artefacts.spec(directory / "console.log")
+            running = keeper.start(directory, spec, artefacts.access, artefacts.fingerprint)
+            current.note = f"up under {accelerator.name}: {accelerator.reason}"
+    if running.no_tap:
+        say(f"boot      eth1 is missing: {running.no_tap}")
+    say(f"          {_how_to_reach(running)}")
+    return running
+
+
+def _how_to_reach(running: keeper.Running) -> str:
+    address = running.address
+    return (
+        f"./lab shell, or: ssh -i '{address.key}' -p {address.port} "
+        f"-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null root@{address.host}\n"
+        f"          console: {running.console}"
+    )
+
+
+def down() -> None:
+    """Stop the VM, and say so when there was none."""
+    if keeper.stop(machine_dir()):
+        say("down      the VM is stopped")
+    else:
+        say("down      no VM was running")
+
+
+@contextmanager
+def _in_guest() -> Iterator[vm.Machine]:
+    running = keeper.ask(machine_dir())
+    if running is None:
+        raise BadCall("no VM is running", hint="./lab boot")
+    with keeper.attached(running, machine_dir()) as machine:
+        yield machine
+
+
+def shell(command: str) -> int:
+    """A prompt in the guest, or one command there; returns its exit status."""
+    with _in_guest() as machine:
+        if not command:
+            return machine.guest.interact()
+        return machine.guest.stream(command, sys.stdin.buffer, sys.stdout.buffer, sys.stderr.buffer)
+
+
+def put(paths: Sequence[str]) -> None:
+    """Copy files and folders, all but the last, into the guest's folder that is the last."""
+    if len(paths) < 2:
+        raise BadCall("put takes files and a folder of the guest", hint="./lab put FILE... DIR")
+    *files, directory = paths
+    with _in_guest() as machine:
+        machine.guest.put([Path(file) for file in files], directory)
+
+
+def get(paths: Sequence[str]) -> None:
+    """Copy files and folders of the guest, all but the last, into the folder that is the last."""
+    if len(paths) < 2:
+        raise BadCall("get takes files of the guest and a folder", hint="./lab get FILE... DIR")
+    *files, directory = paths
+    with _in_guest() as machine:
+        machine.guest.get(files, Path(directory))
+
+
+def clean(everything: bool) -> None:
+    """Remove what was built; with `everything` also sources and keys. Says how much."""
+    root = build_root()
+    with locked(root):
+        keeper.stop(machine_dir())
+        before = shutil.disk_usage(root).free
+        for path in sorted(root.iterdir()):
+            keep = path.name == "lock" or (
+                not everything and path.name in ("downloads", "keys", "selection.json")
+            )
+            if not keep and path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            elif not keep:
+                path.unlink()
+        freed = shutil.disk_usage(root).free - before
+    say(f"clean     {freed / 2**30:.1f} GiB freed in {os.fspath(root)}")

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The series: parsed, and applied to the base as commits."""
+
+import hashlib
+import json
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.config import Layout
+from harness.errors import LabError
+from harness.progress import step
+from harness.run import CommandFailed
+from harness.source import BASE_TAG, git
+
+HUNK = re.compile(r"^@@ -(\d+)(?:,\d+)? \+\d+(?:,\d+)? @@", re.MULTILINE)
+# What git apply says of the first hunk that it can't place; the number is the
+# hunk's line in the old file.
+FAILED = re.compile(r"^error: patch failed: (?P<file>.+):(?P<line>\d+)$", re.MULTILINE)
+MISSING = re.compile(
+    r"^error: (?P<file>.+): (?P<why>No such file or directory|does not exist"
+    r" in index|already exists in (?:index|working directory))$",
+    re.MULTILINE,
+)
+
+
+@dataclass(frozen=True)
+class Patch:
+    """A file of the series, and its content's SHA-256."""
+
+    path: Path
+    digest: str
+
+
+def parse_series(directory: Path) -> tuple[Patch, ...]:
+    """The patches that the file `series` names, in order; '#' begins a comment (as in quilt)."""
+    try:
+        lines = (directory / "series").read_text().splitlines()
+    except OSError as error:
+        raise LabError(f"{directory / 'series'}: {error.strerror}") from None
+    names = [name for line in lines if (name := line.partition("#")[0].strip())]
+    doubles = {name for name in names if names.count(name) > 1}
+    if doubles:
+        raise LabError(f"{directory / 'series'} names {', '.join(sorted(doubles))} twice")
+    patches = []
+    for name in names:
+        path = directory / name
+        if not path.is_file():
+            raise LabError(
+                f"{directory / 'series'} names {name}, which is not there",
+                hint="add the file, or remove its line",
+            )
+        patches.append(Patch(path, hashlib.sha256(path.read_bytes()).hexdigest()))
+    return tuple(patches)
+
+
+def apply(layout: Layout, series: tuple[Patch, ...]) -> None:
+    """Have the tree be base plus one commit a patch of the series.
+
+    The longest common beginning with what is applied already stays, so that
+    few files change and little is compiled again. Local changes in the tree
+    are the user's: they stay as long as the series does, and stop a new one.
+    """
+    tree = layout.linux
+    state = tree / ".git" / "lab-series.json"
+    try:
+        applied: list[dict[str, str]] = json.loads(state.read_text())
+    except (OSError, ValueError):
+        applied = []
+    if [entry["digest"] for entry in applied] == [
+        patch.digest for patch in series
+    ] and state.exists():
+        return
+    log = layout.log("patches")
+    _refuse_local_changes(tree, applied)
+    with step("patches", f"applying {len(series)}") as current:
+        kept = 0
+        for entry, patch in zip(applied, series, strict=False):
+            if entry["digest"] != patch.digest:
+                break
+            kept += 1
+        applied = applied[:kept]
+        state.unlink(missing_ok=True)
+        _clear_interrupted(tree)
+        git(tree, "reset", "--hard", "--quiet", applied[-1]["commit"] if applied else BASE_TAG)
+        for patch in series[kept:]:
+            _apply_one(tree, patch, log)
+            commit = git(tree, "rev-parse", "HEAD").strip()
+            applied.append({"digest": patch.digest, "commit": commit})
+        beside = state.with_suffix(".new")
+        beside.write_text(json.dumps(applied))
+        beside.rename(state)
+        current.note = f"{len(series)} applied" + (f", {kept} of them before" if kept else "")
+
+
+def _clear_interrupted(tree: Path) -> None:
+    """Remove what a killed git left; the build lock says that none is running."""
+    shutil.rmtree(tree / ".git" / "rebase-apply", ignore_errors=True)
+    (tree / ".git" / "index.lock").unlink(missing_ok=True)
+
+
+def _refuse_local_changes(tree: Path, applied: list[dict[str, str]]) -> None:
+    if not applied:
+        return  # nothing of the lab's was ever completed here: there is no work to lose
+    head = git(tree, "rev-parse", "HEAD").strip()
+    dirty = git(tree, "status", "--porcelain", "--untracked-files=no")
+    if head != applied[-1]["commit"] or dirty:
+        raise LabError(
+            f"the series changed, but {tree} holds changes of yours",
+            hint="keep them on a branch or as a patch, then: git checkout -f -B series "
+            f"{applied[-1]['commit'][:12]}",
+        )
+
+
+def _apply_one(tree: Path, patch: Patch, log: Path) -> None:
+    try:
+        git(tree, "am", "--quiet", "--keep-non-patch", str(patch.path), log=log)
+    except CommandFailed as error:
+        git(tree, "am", "--abort", log=log)
+        raise LabError(
+            describe_failure(patch, error.output),
+            log=log,
+            hint="rebase the patch on this base, or correct it",
+        ) from None
+
+
+def describe_failure(patch: Patch, output: str) -> str:
+    """One sentence that names patch, file and hunk from what git am said."""
+    if found := FAILED.search(output):
+        file, line = found["file"], int(found["line"])
+        section = patch.path.read_text(errors="replace").partition(f"--- a/{file}\n")[2]
+        section = section.partition("\ndiff --git ")[0]
+        starts = [int(start) for start in HUNK.findall(section)]
+        number = starts.index(line) + 1 if line in starts else 0
+        hunk = f"hunk #{number} of {len(starts)} (line {line})" if number else f"line {line}"
+        return f"{patch.path.name} does not apply: {file}, {hunk}"
+    if found := MISSING.search(output):
+        return f"{patch.path.name} does not apply: {found['file']}: {found['why']}"
+    last = output.strip().splitlines()[-1:] or ["git am failed"]
+    return f"{patch.path.name} does not apply: {last[0]}"

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""vmlinux.h and the BPF programs, compiled against the kernel that they will run on."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness import artefact
+from harness.config import ROOT, Layout
+from harness.errors import LabError
+from harness.kbuild import Kernel, Tools
+from harness.progress import step
+from harness.run import CommandFailed, run
+
+SOURCES = ROOT / "bpf-progs"
+
+
+@dataclass(frozen=True)
+class Programs:
+    """The folder of *.bpf.o, and the folders that their sources include."""
+
+    objects: Path
+    includes: tuple[Path, ...]
+
+
+def programs(layout: Layout, kernel: Kernel, tools: Tools) -> Programs:
+    """Have vmlinux.h of the kernel and every bpf-progs/*.bpf.c compiled.
+
+    Raises LabError with the compiler's words for the first that does not compile.
+    """
+    headers = layout.variant / "headers"
+    objects = layout.variant / "progs"
+    artefact.make(headers, kernel.fingerprint, lambda path: _vmlinux_h(path, kernel, tools))
+    includes = (SOURCES, headers, tools.include)
+    wanted = artefact.fingerprint(kernel.fingerprint, SOURCES)
+
+    def fill(directory: Path) -> None:
+        sources = sorted(SOURCES.glob("*.bpf.c"))
+        log = layout.log("progs")
+        with step("programs", f"compiling {len(sources)}") as current:
+            for source in sources:
+                compile_program(source, directory / f"{source.stem}.o", includes, log)
+            current.note = f"{len(sources)} compiled"
+
+    artefact.make(objects, wanted, fill)
+    return Programs(objects, includes)
+
+
+def _vmlinux_h(directory: Path, kernel: Kernel, tools: Tools) -> None:
+    header = run([tools.bpftool, "btf", "dump", "file", kernel.vmlinux, "format", "c"], deadline=60)
+    (directory / "vmlinux.h").write_text(header)
+
+
+def compile_program(source: Path, target: Path, includes: tuple[Path, ...], log: Path) -> None:
+    """Compile one BPF program; -mcpu=v3 is what the oldest supported clang, 14, can do best."""
+    flags = ["-O2", "-g", "-target", "bpf", "-mcpu=v3", "-Wall", "-Werror", "-D__TARGET_ARCH_x86"]
+    paths = [part for include in includes for part in ("-I", str(include))]
+    try:
+        run(["clang", *flags, *paths, "-c", source, "-o", target], deadline=120, log=log)
+    except CommandFailed as error:
+        raise LabError(
+            f"{source.name} does not compile\n{error.output.rstrip()}", log=log
+        ) from None

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The base's source as a git repository with one commit, from apt or from a tarball."""
+
+import hashlib
+import os
+import re
+import shutil
+from pathlib import Path
+
+from harness.config import Base, Layout, Selection
+from harness.errors import BadCall, LabError
+from harness.host import require_space
+from harness.progress import say, step
+from harness.run import CommandFailed, run
+
+SPACE_GIB = 5.0  # tree 1.7, its git objects 0.6, the kernel's objects 1.5; seen on 6.12
+BASE_TAG = "base"
+
+# Fixed, so that the same source and series give the same commit hashes everywhere.
+IDENTITY = {
+    "GIT_AUTHOR_NAME": "Kernel patch lab",
+    "GIT_AUTHOR_EMAIL": "lab@localhost",
+    "GIT_AUTHOR_DATE": "2000-01-01T00:00:00Z",
+    "GIT_COMMITTER_NAME": "Kernel patch lab",
+    "GIT_COMMITTER_EMAIL": "lab@localhost",
+    "GIT_COMMITTER_DATE": "2000-01-01T00:00:00Z",
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_CONFIG_SYSTEM": os.devnull,
+}
+
+
+def git(tree: Path, *arguments: str, log: Path | None = None, deadline: float = 300) -> str:
+    """Run git in a tree of the lab's, with the lab's identity and no configuration of a user's."""
+    return run(["git", *arguments], cwd=tree, env=IDENTITY, log=log, deadline=deadline)
+
+
+def prepare(layout: Layout, base: Base, selection: Selection) -> None:
+    """Have the base's source in layout.linux; an existing one is kept whatever it holds.
+
+    Complete or absent: unpacked and committed beside, then renamed.
+    """
+    if layout.linux.exists():
+        return
+    require_space(layout.root, SPACE_GIB, "a kernel tree with its objects")
+    log = layout.log("source")
+    with step("source", f"{base.package} {base.version}") as current:
+        if selection.tarball:
+            tarball = _checked(Path(selection.tarball), selection.sha256)
+            version = tarball.name
+        else:
+            tarball, version = _from_apt(layout.downloads, base, log)
+        beside = layout.variant / "linux.new"
+        shutil.rmtree(beside, ignore_errors=True)
+        beside.mkdir(parents=True)
+        _unpack(tarball, beside, log)
+        _commit(beside, version, log)
+        beside.rename(layout.linux)
+        current.note = version
+
+
+def _checked(tarball: Path, sha256: str | None) -> Path:
+    if not sha256:
+        raise BadCall("--tarball needs its SHA-256", hint=f"--sha256 $(sha256sum < {tarball})")
+    try:
+        with tarball.open("rb") as file:
+            actual = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise BadCall(f"{tarball}: {error.strerror}") from None
+    if actual != sha256.strip().lower():
+        raise LabError(
+            f"{tarball} is not the file that was meant: SHA-256 {actual}, wanted {sha256}",
+            hint="it may be cut short: fetch it again",
+        )
+    return tarball
+
+
+def _from_apt(downloads: Path, base: Base, log: Path) -> tuple[Path, str]:
+    """The source tarball and its version. apt verifies what it downloads."""
+    if not shutil.which("apt-get"):
+        raise LabError(
+            "there is no apt here to get the kernel's source from",
+            hint="./lab build --tarball FILE --sha256 HEX, or --tree DIR",
+        )
+    downloads.mkdir(parents=True, exist_ok=True)
+    version = base.version
+    tarball = downloads / f"{base.package}_{version}.tar.xz"
+    if not tarball.exists():
+        version = _offered(base, log)
+        tarball = downloads / f"{base.package}_{version}.tar.xz"
+    if not tarball.exists():
+        _download(base.package, version, tarball, log)
+    return tarball, version
+
+
+def _offered(base: Base, log: Path) -> str:
+    """The base's own version if apt offers it, else the newest one, and that is said."""
+    for attempt in ("as it is", "updated"):
+        lines = run(["apt-cache", "madison", base.package], deadline=60, log=log).splitlines()
+        versions = [line.split("|")[1].strip() for line in lines if line.count("|") == 2]
+        if base.version in versions:
+            return base.version
+        if attempt == "as it is" and os.geteuid() == 0:
+            run(["apt-get", "--quiet", "update"], deadline=300, log=log)
+    if not versions:
+        raise LabError(
+            f"apt offers no {base.package}",
+            hint="apt-get update as root, or ./lab build --tarball FILE --sha256 HEX",
+            log=log,
+        )
+    say(f"source    apt no longer offers {base.version}; taking {versions[0]} instead")
+    return versions[0]
+
+
+def _download(package: str, version: str, tarball: Path, log: Path) -> None:
+    work = tarball.parent / "unpacked"
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir()
+    # As root apt would warn that its own user can't write into this folder.
+    unsandboxed = ["-o", "APT::Sandbox::User=root"]
+    try:
+        run(
+            ["apt-get", "--quiet", *unsandboxed, "download", f"{package}={version}"],
+            cwd=work,
+            deadline=900,
+            log=log,
+        )
+    except CommandFailed as error:
+        error.hint = error.hint or "no network? ./lab build --tarball FILE --sha256 HEX"
+        raise
+    (deb,) = work.glob("*.deb")
+    run(["dpkg-deb", "--extract", deb, work], deadline=300, log=log)
+    (inside,) = (work / "usr/src").glob("linux-source-*.tar.xz")
+    inside.rename(tarball)
+    shutil.rmtree(work)
+
+
+def _unpack(tarball: Path, directory: Path, log: Path) -> None:
+    try:
+        run(
+            ["tar", "--extract", "--file", tarball, "--strip-components=1", "-C", directory],
+            deadline=300,
+            log=log,
+        )
+    except CommandFailed as error:
+        error.hint = error.hint or f"the file is damaged: remove {tarball} and call again"
+        raise
+
+
+def _commit(tree: Path, version: str, log: Path) -> None:
+    # Debian's tree ignores everything at the top level, but its packaging: new
+    # files would stay invisible, and an export of the series would lose them.
+    ignore = tree / ".gitignore"
+    if ignore.exists():
+        kept = re.sub(r"^/\*\n", "", ignore.read_text(), flags=re.MULTILINE)
+        ignore.write_text(kept)
+    git(tree, "init", "--quiet", "--initial-branch=series", log=log)
+    git(tree, "config", "core.compression", "1")
+    git(tree, "config", "gc.auto", "0")
+    git(tree, "add", "--all", "--force", ".", log=log)
+    git(tree, "commit", "--quiet", f"--message=Linux {version}", log=log)
+    git(tree, "tag", BASE_TAG)

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Verdicts: the guest tests in a VM of their own, and the project's own tests."""
+
+import contextlib
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from harness import keeper, vm
+from harness.build import Artefacts, build
+from harness.config import ROOT, Selection, build_root
+from harness.errors import BadCall, TestsFailed
+from harness.lab import machine_dir
+from harness.lock import locked
+from harness.progress import say, step
+from harness.run import CommandFailed, run
+
+GUEST_TESTS = ROOT / "tests" / "guest"
+UNIT_TESTS = ROOT / "tests" / "unit"
+LINT_DEADLINE = 300.0
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What guest tests run on: a machine, and the host's folder of compiled BPF programs."""
+
+    machine: vm.Machine
+    objects: Path
+
+
+@contextmanager
+def own_machine(selection: Selection) -> Iterator[Bench]:
+    """Build what is not current and boot a VM for the length of the context.
+
+    Only the start is under the build lock: a running VM has read its kernel,
+    and the programs lie in a folder that a build replaces as a whole.
+    """
+    with contextlib.ExitStack() as stack:
+        with locked(build_root()):
+            artefacts = build(selection)
+        accelerator = artefacts.accelerator
+        console = artefacts.kernel.vmlinux.parent.parent / "logs" / "console.log"
+        with step("boot", f"under {accelerator.name}: {accelerator.reason}") as current:
+            machine = stack.enter_context(vm.boot(artefacts.spec(console), artefacts.access))
+            current.note = f"up under {accelerator.name}: {accelerator.reason}"
+        yield Bench(machine, artefacts.programs.objects)
+
+
+@contextmanager
+def booted_machine(selection: Selection) -> Iterator[Bench]:
+    """The VM that `boot` left running. BadCall if there is none, or if it is stale."""
+    with locked(build_root()):
+        artefacts = build(selection)
+    running = keeper.ask(machine_dir())
+    if running is None:
+        raise BadCall("no VM is running", hint="./lab boot test --here")
+    _refuse_stale(running, artefacts)
+    with keeper.attached(running, machine_dir()) as machine:
+        yield Bench(machine, artefacts.programs.objects)
+
+
+def _refuse_stale(running: keeper.Running, artefacts: Artefacts) -> None:
+    if running.fingerprint != artefacts.fingerprint:
+        raise BadCall(
+            "the VM that runs has an older kernel or image than what is built",
+            hint="./lab boot test --here",
+        )
+
+
+class Verdict:
+    """A pytest plugin that gives the tests their machine and counts what came of them."""
+
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
+        self.passed = 0
+        self.interrupted = False
+
+    @pytest.fixture(scope="session")
+    def bench(self) -> Bench:
+        """The machine under test, for the whole session."""
+        return self._bench
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Count the tests that passed; neither a skipped one nor an expected failure did."""
+        if report.when == "call" and report.passed and not hasattr(report, "wasxfail"):
+            self.passed += 1
+
+    def pytest_keyboard_interrupt(self) -> None:
+        """Ctrl-C has pytest's status of a collection error; tell them apart."""
+        self.interrupted = True
+
+
+def guest(
+    arguments: Sequence[str], *, here: bool = False, junit: str | None = None, bare: bool = False
+) -> None:
+    """Run the guest tests, or those that pytest's arguments name.
+
+    Raises TestsFailed unless at least one ran and all passed, BadCall if
+    nothing of what was named is there.
+    """
+    selection = Selection.load()
+    if here and bare:
+        raise BadCall("--here and --bare exclude each other")
+    if bare:
+        selection = replace(selection, bare=True)
+    options = ["-c", str(ROOT / "pyproject.toml"), "-p", "harness.fixtures", *arguments]
+    if not any(Path(word.partition("::")[0]).exists() for word in arguments):
+        options.append(str(GUEST_TESTS))
+    if junit:
+        options.append(f"--junit-xml={junit}")
+    with (booted_machine if here else own_machine)(selection) as bench:
+        verdict = Verdict(bench)
+        sys.stdout.flush()
+        status = pytest.main(options, plugins=[verdict])
+    if verdict.interrupted:
+        raise KeyboardInterrupt
+    if status in (pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.NO_TESTS_COLLECTED):
+        raise BadCall("no test ran: nothing matches what was named")
+    if status != pytest.ExitCode.OK:
+        raise TestsFailed("not all tests passed")
+    if not verdict.passed:
+        raise TestsFailed("no test passed: all were skipped")
+
+
+def check() -> None:
+    """Lint, types, unit tests, guest tests: all of them, then the verdict."""
+    python = [sys.executable, "-m"]
+    steps = {
+        "lint": [*python, "ruff", "check", "--no-cache", "."],
+        "format": [*python, "ruff", "format", "--no-cache", "--check", "."],
+        "types": [*python, "mypy"],
+    }
+    failed = [name for name, argv in steps.items() if not _passes(name, argv)]
+    if not _passes("unit", [*python, "pytest", "-q", str(UNIT_TESTS)], show=True):
+        failed.append("unit")
+    try:
+        guest([])
+    except TestsFailed:
+        failed.append("guest")
+    if failed:
+        raise TestsFailed(f"failed: {', '.join(failed)}")
+    say("check     all passed")
+
+
+def _passes(name: str, argv: Sequence[str], show: bool = False) -> bool:
+    with step(name, "running") as current:
+        try:
+            run(argv, cwd=ROOT, deadline=LINT_DEADLINE, on_line=_print if show else None)
+        except CommandFailed as error:
+            current.note = "failed"
+            if not show:
+                say(error.output)
+            return False
+        current.note = "passed"
+    return True
+
+
+def _print(line: str) -> None:
+    sys.stdout.write(line)
+    sys.stdout.flush()

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Steps are skipped only when nothing changed, and are complete or absent."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from harness.artefact import fingerprint, is_current, make, tree_fingerprint
+
+
+def test_where_one_input_ends_matters() -> None:
+    assert fingerprint("ab", "c") != fingerprint("a", "bc")
+    assert fingerprint("a", "b") != fingerprint("b", "a")
+    assert fingerprint("ab", b"c") == fingerprint(b"ab", "c")
+
+
+def test_a_file_counts_with_name_and_content(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    one.write_text("x")
+    two.write_text("x")
+    before = fingerprint(one)
+    assert before != fingerprint(two)
+    one.write_text("y")
+    assert fingerprint(one) != before
+
+
+def test_a_folder_counts_with_all_below_it(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub/file").write_text("x")
+    before = fingerprint(tmp_path)
+    (tmp_path / "sub/file").rename(tmp_path / "sub/other")
+    assert fingerprint(tmp_path) != before
+
+
+@pytest.mark.parametrize("change", ["content", "new", "removed", "touched"])
+def test_a_tree_counts_each_files_size_and_time(tmp_path: Path, change: str) -> None:
+    (tmp_path / "net").mkdir()
+    (tmp_path / ".git").mkdir()
+    file = tmp_path / "net/xdp.c"
+    file.write_text("x")
+    os.utime(file, ns=(0, 10**18))
+    before = tree_fingerprint(tmp_path)
+    (tmp_path / ".git/index").write_text("not of the tree")
+    assert tree_fingerprint(tmp_path) == before
+    if change == "content":
+        file.write_text("longer")
+        os.utime(file, ns=(0, 10**18))
+    elif change == "new":
+        (tmp_path / "net/new.c").touch()
+    elif change == "removed":
+        file.unlink()
+    else:
+        os.utime(file, ns=(0, 10**18 + 1))
+    assert tree_fingerprint(tmp_path) != before
+
+
+def test_made_once_for_the_same_inputs(tmp_path: Path) -> None:
+    target = tmp_path / "step"
+    assert make(target, "one", lambda path: (path / "result").touch())
+    assert not make(target, "one", lambda path: pytest.fail("made twice"))
+    assert make(target, "two", lambda path: (path / "other").touch())
+    assert [path.name for path in sorted(target.iterdir())] == [".fingerprint", "other"]
+    assert [path.name for path in tmp_path.iterdir()] == ["step"]
+
+
+def test_a_step_that_fails_leaves_the_old_result(tmp_path: Path) -> None:
+    target = tmp_path / "step"
+    make(target, "one", lambda path: (path / "result").touch())
+
+    def fail(path: Path) -> None:
+        (path / "half").touch()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        make(target, "two", fail)
+    assert is_current(target, "one")
+    assert (target / "result").exists()
+    assert not (target / "half").exists()
+    make(target, "two", lambda path: (path / "whole").touch())
+    assert not (target / "half").exists()

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""An option that was asked for and dropped is named, with the dependency that it lacks."""
+
+from pathlib import Path
+
+import pytest
+
+from harness.kconfig import dropped, holds, parse
+
+KCONFIG = """\
+source "drivers/Kconfig"
+
+config BPF
+	bool
+
+config BPF_SYSCALL
+	bool "Enable bpf() system call"
+	select BPF
+	help
+	  config NOT_AN_OPTION
+	  depends on NOTHING
+
+choice
+	prompt "Optimisation"
+
+config FAST
+	bool "Fast"
+
+config SMALL
+	bool "Small"
+
+endchoice
+
+config STALL
+	int "Stall time-out"
+	range 3 300
+"""
+DRIVERS = """\
+menuconfig NETDEVICES
+	bool "Network devices"
+	depends on NET
+
+if NETDEVICES
+
+config VIRTIO_NET
+	tristate "Virtio network driver"
+	depends on VIRTIO && \\
+		!LEGACY
+
+config TOLD_TWICE
+	bool "One way"
+	depends on LEGACY
+
+endif
+
+menu "Others"
+	depends on OTHERS
+
+config ODD
+	bool "Odd"
+
+endmenu
+
+config TOLD_TWICE
+	bool "Another way"
+	depends on VIRTIO=m
+"""
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    (tmp_path / "Kconfig").write_text(KCONFIG)
+    (tmp_path / "drivers").mkdir()
+    (tmp_path / "drivers/Kconfig").write_text(DRIVERS)
+    return tmp_path
+
+
+def reasons(tree: Path, wanted: str, result: str) -> list[str]:
+    return [str(lost) for lost in dropped(parse(wanted), parse(result), tree)]
+
+
+def test_fragments_are_read_as_kconfig_writes_them() -> None:
+    text = '# comment\nCONFIG_A=y\n# CONFIG_B is not set\nCONFIG_C="x y"\nCONFIG_D=0x10\n'
+    assert parse(text) == {"A": "y", "B": "n", "C": '"x y"', "D": "0x10"}
+
+
+def test_what_is_there_is_not_dropped(tree: Path) -> None:
+    wanted = "CONFIG_NETDEVICES=y\n# CONFIG_ABSENT is not set\n# CONFIG_FAST is not set\n"
+    assert reasons(tree, wanted, "CONFIG_NETDEVICES=y\n# CONFIG_FAST is not set\n") == []
+
+
+def test_an_unmet_dependency_is_named_with_its_value(tree: Path) -> None:
+    result = "CONFIG_NET=y\nCONFIG_NETDEVICES=y\nCONFIG_VIRTIO=y\nCONFIG_LEGACY=y\n"
+    assert reasons(tree, "CONFIG_VIRTIO_NET=y", result) == [
+        "CONFIG_VIRTIO_NET=y became n: unmet: depends on VIRTIO && !LEGACY (VIRTIO=y, LEGACY=y)"
+    ]
+
+
+def test_the_menu_or_if_around_an_option_counts(tree: Path) -> None:
+    assert reasons(tree, "CONFIG_VIRTIO_NET=y", "CONFIG_VIRTIO=y") == [
+        "CONFIG_VIRTIO_NET=y became n: unmet: depends on NETDEVICES (NETDEVICES=n)"
+    ]
+    assert reasons(tree, "CONFIG_ODD=y", "") == [
+        "CONFIG_ODD=y became n: unmet: depends on OTHERS (OTHERS=n)"
+    ]
+
+
+def test_each_definition_is_a_way(tree: Path) -> None:
+    assert reasons(tree, "CONFIG_TOLD_TWICE=y", "CONFIG_NETDEVICES=y\nCONFIG_VIRTIO=y\n") == [
+        "CONFIG_TOLD_TWICE=y became n: unmet: depends on LEGACY (LEGACY=n),"
+        " or depends on VIRTIO=m (VIRTIO=y)"
+    ]
+
+
+def test_a_definition_whose_conditions_hold_is_not_blamed(tree: Path) -> None:
+    result = "CONFIG_NETDEVICES=y\nCONFIG_LEGACY=y\n"
+    assert "unmet" not in reasons(tree, "CONFIG_TOLD_TWICE=y", result)[0]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "result", "reason"),
+    [
+        ("CONFIG_MISSPELT=y", "", "CONFIG_MISSPELT=y became n: this kernel has no such option"),
+        ("CONFIG_NOT_AN_OPTION=y", "", "CONFIG_NOT_AN_OPTION=y became n: this kernel has no such"
+         " option"),
+        ("CONFIG_BPF=y", "", "CONFIG_BPF=y became n: it has no prompt, only others select it:"
+         " BPF_SYSCALL"),
+        ("CONFIG_SMALL=y", "CONFIG_FAST=y", "CONFIG_SMALL=y became n: another option of the same"
+         " choice is set"),
+        ("CONFIG_STALL=600", "CONFIG_STALL=300", "CONFIG_STALL=600 became 300: the value is out of"
+         " the option's range or another one overrides it"),
+    ],
+)  # fmt: skip
+def test_other_reasons(tree: Path, wanted: str, result: str, reason: str) -> None:
+    assert reasons(tree, wanted, result) == [reason]
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("A", True),
+        ("B", False),
+        ("M", True),
+        ("!A", False),
+        ("!M", True),
+        ("A && B", False),
+        ("A || B", True),
+        ("B || A && !B", True),
+        ("!(A && B)", True),
+        ("(A || B) && B", False),
+        ("M=m", True),
+        ("M!=y && A=y", True),
+        ('S="text"', True),
+        ("N=5", True),
+        ("$(cc-option,-fno-$(x)) && A", True),
+    ],
+)
+def test_expressions(expression: str, expected: bool) -> None:
+    values = {"A": "y", "M": "m", "S": '"text"', "N": "5"}
+    assert holds(expression, values) is expected

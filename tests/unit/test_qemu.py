@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""QEMU's command line, whole: what a machine is must not change by accident."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from harness.qemu import Accelerator, Spec, argv
+
+SPEC = Spec(
+    kernel=Path("/b/bzImage"),
+    initramfs=Path("/b/initramfs.cpio.gz"),
+    accelerator=Accelerator("tcg", "Nehalem", "there is no /dev/kvm"),
+    console=Path("/b/console.log"),
+    monitor_fd=7,
+    tap_fd=9,
+)
+
+WITHOUT_TAP = [
+    "qemu-system-x86_64",
+    "-nodefaults",
+    "-no-user-config",
+    "-no-reboot",
+    *("-display", "none"),
+    *("-machine", "q35"),
+    *("-accel", "tcg"),
+    *("-cpu", "Nehalem"),
+    *("-smp", "2"),
+    *("-m", "512M"),
+    *("-kernel", "/b/bzImage"),
+    *("-initrd", "/b/initramfs.cpio.gz"),
+    "-append",
+    "console=ttyS0 earlyprintk=serial,ttyS0,115200 panic=-1 oops=panic net.ifnames=0"
+    " random.trust_cpu=on no_timer_check tsc=reliable",
+    *("-chardev", "file,id=console,path=/b/console.log"),
+    *("-serial", "chardev:console"),
+    *("-chardev", "socket,id=monitor,fd=7"),
+    *("-mon", "chardev=monitor,mode=control"),
+    *("-netdev", "user,id=management,restrict=on,hostfwd=tcp:127.0.0.1:0-:22"),
+    *("-device", "virtio-net-pci,netdev=management,addr=0x2,romfile="),
+]
+TAP = [
+    *("-netdev", "tap,id=tested,fd=9,vhost=off"),
+    "-device",
+    "virtio-net-pci,netdev=tested,addr=0x3,romfile=,mac=52:54:00:00:00:01,"
+    "mq=on,vectors=10,hash=on,rss=on,ctrl_vlan=off",
+]
+
+
+def test_with_a_tap() -> None:
+    assert argv(SPEC) == WITHOUT_TAP + TAP
+
+
+def test_without_a_tap_there_is_no_tested_nic() -> None:
+    assert argv(replace(SPEC, tap_fd=None)) == WITHOUT_TAP
+
+
+def test_a_comma_in_the_consoles_path_is_doubled() -> None:
+    line = argv(replace(SPEC, console=Path("/a,b/console.log")))
+    assert "file,id=console,path=/a,,b/console.log" in line
