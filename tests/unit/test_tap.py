@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The tap: a wire that only its two descriptors know. Where none can be had, the error helps."""
+
+import contextlib
+import errno
+import os
+import select
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness import tap
+from harness.tap import TapUnavailable, open_taps
+
+HEADER = 10  # bytes of a struct virtio_net_hdr, as long as QEMU has not asked for 12
+FRAME = bytes.fromhex("525400123456 525400654321 0800") + bytes(range(46))
+VLAN = bytes.fromhex("525400123456 525400654321 8100 2005 0800") + bytes(range(46))
+TIMEOUT = 5.0  # seconds; a limit, never waited for when all is well
+
+
+def possible() -> bool:
+    """Whether this machine gives us taps, found out without the code under test."""
+    wanted = ["--net"] if os.geteuid() == 0 else ["--user", "--map-root-user", "--net"]
+    unshare = subprocess.run(["unshare", *wanted, "true"], capture_output=True, timeout=TIMEOUT)
+    try:
+        os.close(os.open("/dev/net/tun", os.O_RDWR))
+    except OSError:
+        return False
+    return unshare.returncode == 0
+
+
+@contextlib.contextmanager
+def taps(count: int = 1) -> Iterator[list[tap.Tap]]:
+    """Taps, or where there are none, a check that the error names the remedy."""
+    try:
+        made = open_taps(count)
+    except TapUnavailable as error:
+        if possible():
+            raise
+        assert "/dev/net/tun" in error.hint or "namespaces" in error.hint, error.render()
+        assert any(code in error.message for code in [*errno.errorcode.values(), "unshare"])
+        yield []
+        return
+    try:
+        yield made
+    finally:
+        for each in made:
+            with contextlib.suppress(OSError):
+                each.close()
+
+
+def read(fd: int) -> bytes:
+    assert select.select([fd], [], [], TIMEOUT)[0], "nothing came"
+    return os.read(fd, 70000)
+
+
+def interfaces() -> str:
+    return Path("/proc/net/dev").read_text().replace(" ", "")
+
+
+@pytest.mark.parametrize(
+    "frame", [FRAME, VLAN, FRAME + bytes(9000)], ids=["plain", "vlan", "large"]
+)
+def test_a_frame_reaches_the_guest_as_it_is(frame: bytes) -> None:
+    with taps() as made:
+        for each in made:
+            each.packets.send(frame)
+            # The first thing to be read: nothing else speaks on this wire.
+            assert read(each.fd) == bytes(HEADER) + frame
+
+
+def test_a_frame_of_the_guest_is_received_and_ours_is_not() -> None:
+    with taps() as made:
+        for each in made:
+            each.packets.settimeout(TIMEOUT)
+            each.packets.send(FRAME)
+            os.write(each.fd, bytes(HEADER) + FRAME[::-1])
+            assert each.packets.recv(2000) == FRAME[::-1]
+
+
+def test_each_tap_has_its_own_wire() -> None:
+    with taps(2) as made:
+        assert [each.name for each in made] in (["lab0", "lab1"], [])
+        for number, each in enumerate(made):
+            each.packets.send(FRAME + bytes([number]))
+        for number, each in enumerate(made):
+            assert read(each.fd)[HEADER:] == FRAME + bytes([number])
+
+
+def test_the_host_sees_no_interface() -> None:
+    names = {name for _, name in socket.if_nameindex()}
+    with taps():
+        assert {name for _, name in socket.if_nameindex()} == names
+        assert "lab0:" not in interfaces()
+
+
+def test_the_tap_goes_with_its_descriptor() -> None:
+    with taps() as made:
+        for each in made:
+            each.packets.settimeout(TIMEOUT)
+            os.close(each.fd)
+            with pytest.raises(OSError) as caught:
+                each.packets.recv(1)  # the kernel's word that the device went down
+            assert caught.value.errno == errno.ENETDOWN
+            with pytest.raises(OSError) as caught:
+                each.packets.send(FRAME)
+            assert caught.value.errno in (errno.ENXIO, errno.ENODEV, errno.ENETDOWN)
+            each.packets.close()
+
+
+@pytest.mark.parametrize(
+    ("reason", "remedy"),
+    [
+        ("/dev/net/tun: ENOENT: No such file or directory", "modprobe tun"),
+        ("/dev/net/tun: EACCES: Permission denied", "setfacl"),
+        ("unshare: unshare failed: Operation not permitted", "sysctl"),
+    ],
+)
+def test_the_remedy_fits_the_reason(
+    reason: str, remedy: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    unshare = tmp_path / "unshare"
+    unshare.write_text(f"#!/bin/sh\necho '{reason}' >&2\nexit 1\n")
+    unshare.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(TapUnavailable, match=reason) as caught:
+        open_taps()
+    assert remedy in caught.value.hint
+
+
+def test_root_without_user_namespaces_does_without(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    unshare = tmp_path / "unshare"
+    unshare.write_text(
+        '#!/bin/sh\n[ "$1" = --user ] && { echo "unshare failed" >&2; exit 1; }\n'
+        'echo "asked for: $1" >&2\nexit 1\n'
+    )
+    unshare.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    with pytest.raises(TapUnavailable, match="unshare failed; then asked for: --net"):
+        open_taps()
