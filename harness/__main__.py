@@ -6,17 +6,21 @@ misspelt verb, and joins what follows '--' without quoting. So the words after
 shell, put and get are collected here, and a bad call is status 2.
 """
 
-import shlex
-import sys
-from typing import Any
+import signal
 
-from invoke.collection import Collection
-from invoke.exceptions import Exit, ParseError
-from invoke.program import Program
+# Until the verbs can say so, Ctrl-C just ends this, without a traceback.
+signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-import tasks
-from harness import run
-from harness.errors import EXIT_BAD_CALL, EXIT_INTERRUPTED
+import shlex  # noqa: E402
+import sys  # noqa: E402
+
+from invoke.collection import Collection  # noqa: E402
+from invoke.exceptions import Exit, ParseError  # noqa: E402
+from invoke.program import Program  # noqa: E402
+
+import tasks  # noqa: E402
+from harness import run  # noqa: E402
+from harness.errors import EXIT_BAD_CALL, EXIT_INTERRUPTED  # noqa: E402
 
 # The verbs that take all the words behind them, and the flag that carries them.
 TAKES_WORDS = {"shell": "--command", "put": "--path", "get": "--path"}
@@ -68,15 +72,16 @@ class Lab(Program):
             sys.exit(EXIT_INTERRUPTED)
 
 
-def main(words: list[str]) -> Any:
-    """Run ./lab with these words."""
+def main(words: list[str]) -> None:
+    """Run ./lab with these words; none list the verbs. Always ends the process."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     end = next((at for at, word in enumerate(words) if word in TAKES_WORDS or word == "--"), None)
     ours, theirs = words[:end], [] if end is None else words[end:]
     if "-v" in ours or "--verbose" in ours:
         run.set_verbose(True)
         ours = [word for word in ours if word not in ("-v", "--verbose")]
     program = Lab(namespace=Collection.from_module(tasks), name="lab", binary="./lab")
-    program.run(["./lab", *rewrite([*ours, *theirs])])
+    program.run(["./lab", *(rewrite([*ours, *theirs]) or ["--list"])])
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from harness.errors import LabError
 from harness.host import find
 from harness.kbuild import Kernel, Tools
 from harness.progress import step
-from harness.run import run
+from harness.run import CommandFailed, run
 
 SOURCES = ROOT / "images"
 LDD_LINE = re.compile(r"(?:=> )?(/\S+) \(0x[0-9a-f]+\)$", re.MULTILINE)
@@ -162,6 +162,6 @@ def _libraries(program: Path) -> list[Path]:
     """The shared objects that a program loads, the loader included, as ldd(1) resolves them."""
     try:
         listing = run(["ldd", program], deadline=10)
-    except LabError:
+    except CommandFailed:
         return []  # static: ldd says "not a dynamic executable" and fails
     return [Path(path) for path in LDD_LINE.findall(listing)]

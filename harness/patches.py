@@ -10,7 +10,7 @@ from pathlib import Path
 
 from harness.config import Layout
 from harness.errors import LabError
-from harness.progress import step
+from harness.progress import say, step
 from harness.run import CommandFailed
 from harness.source import BASE_TAG, git
 
@@ -60,7 +60,7 @@ def apply(layout: Layout, series: tuple[Patch, ...]) -> None:
 
     The longest common beginning with what is applied already stays, so that
     few files change and little is compiled again. Local changes in the tree
-    are the user's: they stay as long as the series does, and stop a new one.
+    are the user's: they stay as long as the series does, and are never lost.
     """
     tree = layout.linux
     state = tree / ".git" / "lab-series.json"
@@ -73,7 +73,7 @@ def apply(layout: Layout, series: tuple[Patch, ...]) -> None:
     ] and state.exists():
         return
     log = layout.log("patches")
-    _refuse_local_changes(tree, applied)
+    _keep_local_changes(tree, applied)
     with step("patches", f"applying {len(series)}") as current:
         kept = 0
         for entry, patch in zip(applied, series, strict=False):
@@ -100,17 +100,20 @@ def _clear_interrupted(tree: Path) -> None:
     (tree / ".git" / "index.lock").unlink(missing_ok=True)
 
 
-def _refuse_local_changes(tree: Path, applied: list[dict[str, str]]) -> None:
+def _keep_local_changes(tree: Path, applied: list[dict[str, str]]) -> None:
+    """Leave commits of the user's on a branch; refuse to go on over uncommitted changes."""
     if not applied:
         return  # nothing of the lab's was ever completed here: there is no work to lose
-    head = git(tree, "rev-parse", "HEAD").strip()
-    dirty = git(tree, "status", "--porcelain", "--untracked-files=no")
-    if head != applied[-1]["commit"] or dirty:
+    if git(tree, "status", "--porcelain", "--untracked-files=no"):
         raise LabError(
-            f"the series changed, but {tree} holds changes of yours",
-            hint="keep them on a branch or as a patch, then: git checkout -f -B series "
-            f"{applied[-1]['commit'][:12]}",
+            f"the series changed, but {tree} has uncommitted changes",
+            hint="commit them there: the commit will be kept on a branch",
         )
+    head = git(tree, "rev-parse", "HEAD").strip()
+    if head != applied[-1]["commit"]:
+        branch = f"kept-{head[:12]}"
+        git(tree, "branch", "--force", branch, head)
+        say(f"patches   your commits in {tree} are kept on its branch {branch}")
 
 
 def _apply_one(tree: Path, patch: Patch, log: Path) -> None:

@@ -2,6 +2,7 @@
 """Verdicts: the guest tests in a VM of their own, and the project's own tests."""
 
 import contextlib
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -43,11 +44,19 @@ def own_machine(selection: Selection) -> Iterator[Bench]:
         with locked(build_root()):
             artefacts = build(selection)
         accelerator = artefacts.accelerator
-        console = artefacts.kernel.vmlinux.parent.parent / "logs" / "console.log"
+        console = _own_console(build_root() / "vm")
         with step("boot", f"under {accelerator.name}: {accelerator.reason}") as current:
             machine = stack.enter_context(vm.boot(artefacts.spec(console), artefacts.access))
             current.note = f"up under {accelerator.name}: {accelerator.reason}"
         yield Bench(machine, artefacts.programs.objects)
+
+
+def _own_console(directory: Path) -> Path:
+    """A console file that no other run of the lab writes to; those of runs that ended go."""
+    for old in directory.glob("console-*"):
+        if not Path(f"/proc/{old.stem.partition('-')[2]}").exists():
+            old.unlink(missing_ok=True)
+    return directory / f"console-{os.getpid()}.log"
 
 
 @contextmanager

@@ -142,11 +142,22 @@ def test_what_a_killed_git_left_is_no_obstacle(layout: Layout, tmp_path: Path) -
     assert subjects(layout) == ["base", "net: xdp: change 1"]
 
 
-def test_a_new_series_does_not_overwrite_the_users_changes(layout: Layout, tmp_path: Path) -> None:
+def test_uncommitted_changes_stop_a_new_series(layout: Layout, tmp_path: Path) -> None:
     series = parse_series(make_series(layout, tmp_path, [{3: "three"}, {30: "thirty"}]))
     apply(layout, series[:1])
     (layout.linux / "net/xdp.c").write_text("an evening's work\n")
     apply(layout, series[:1])
-    with pytest.raises(LabError, match="holds changes of yours"):
+    with pytest.raises(LabError, match="has uncommitted changes"):
         apply(layout, series)
     assert (layout.linux / "net/xdp.c").read_text() == "an evening's work\n"
+
+
+def test_commits_are_kept_on_a_branch(layout: Layout, tmp_path: Path) -> None:
+    series = parse_series(make_series(layout, tmp_path, [{3: "three"}, {30: "thirty"}]))
+    apply(layout, series[:1])
+    (layout.linux / "net/xdp.c").write_text("an evening's work\n")
+    git(layout.linux, "commit", "--all", "--quiet", "--message=mine")
+    mine = git(layout.linux, "rev-parse", "HEAD").strip()
+    apply(layout, series)
+    assert subjects(layout) == ["base", "net: xdp: change 1", "net: xdp: change 2"]
+    assert git(layout.linux, "rev-parse", f"kept-{mine[:12]}").strip() == mine
