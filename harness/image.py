@@ -137,7 +137,7 @@ def _render(staged: Path, programs: dict[str, Path], keys_dir: Path) -> None:
         keep_trailing_newline=True,
         autoescape=False,
     )
-    for name in ("inittab", "passwd", "profile"):
+    for name in ("inittab", "passwd", "profile", "shells"):
         shutil.copyfile(SOURCES / name, staged / name)
     (staged / "rcS").write_text(environment.get_template("rcS.j2").render(network=Network()))
     libraries = sorted({lib for program in programs.values() for lib in _libraries(program)})

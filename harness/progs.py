@@ -39,10 +39,19 @@ def programs(layout: Layout, kernel: Kernel, tools: Tools) -> Programs:
         with step("programs", f"compiling {len(sources)}") as current:
             for source in sources:
                 compile_program(source, directory / f"{source.stem}.o", includes, log)
+                _drop_dwarf(directory / f"{source.stem}.o", tools, log)
             current.note = f"{len(sources)} compiled"
 
     artefact.make(objects, wanted, fill)
     return Programs(objects, includes)
+
+
+def _drop_dwarf(program: Path, tools: Tools, log: Path) -> None:
+    """Keep code, maps and BTF: a fortieth of the bytes, which go to an emulated CPU by SSH."""
+    whole = program.with_suffix(".dwarf")
+    program.rename(whole)
+    run([tools.bpftool, "gen", "object", program, whole], deadline=60, log=log)
+    whole.unlink()
 
 
 def _vmlinux_h(directory: Path, kernel: Kernel, tools: Tools) -> None:

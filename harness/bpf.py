@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""BPF objects in the guest: loaded, pinned, attached, and their maps read, by bpftool.
+
+A command in the guest costs about 60 ms, so what belongs together goes over
+as one script: `Object.load` and the like give lines, `Bpf.run` runs them.
+"""
+
+import json
+import shlex
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.errors import LabError
+
+if TYPE_CHECKING:
+    from harness.guest import Guest
+
+PIN_ROOT = "/sys/fs/bpf/lab"
+GUEST_DIRECTORY = "/lab"
+SUFFIX = ".bpf.o"
+LOG_LINES = 80
+
+
+class BpfError(LabError):
+    """A step of a script failed in the guest; the message ends with all that it said.
+
+    For a program that the verifier refused, that is the verifier's log.
+    """
+
+
+@dataclass(frozen=True)
+class Object:
+    """A BPF object as it is pinned in the guest.
+
+    name: of the source, without .bpf.c. device: that its programs are bound
+    to, as those must be that call a driver's getter.
+    """
+
+    name: str
+    device: str | None = None
+
+    @property
+    def directory(self) -> str:
+        return f"{PIN_ROOT}/{self.name}"
+
+    @property
+    def maps(self) -> str:
+        """The directory of the pinned maps."""
+        return f"{self.directory}/maps"
+
+    def program(self, name: str) -> str:
+        """Where the program of that name is pinned."""
+        return f"{self.directory}/{name}"
+
+    def map(self, name: str) -> str:
+        """Where the map of that name is pinned."""
+        return f"{self.maps}/{name}"
+
+    def load(self) -> str:
+        """The line that loads the object and pins its programs and maps."""
+        bound = f" xdpmeta_dev {self.device}" if self.device else ""
+        return (
+            f"bpftool prog loadall {GUEST_DIRECTORY}/{self.name}{SUFFIX} {self.directory}"
+            f"{bound} pinmaps {self.maps}"
+        )
+
+
+class Bpf:
+    """The guest's BPF. objects: the host's directory of compiled *.bpf.o."""
+
+    def __init__(self, guest: "Guest", objects: Path) -> None:
+        self._guest = guest
+        self._objects = objects
+        self._there = False
+
+    def run(self, lines: Sequence[str], *, timeout: float = 30.0) -> str:
+        """Run lines as one shell script and return what it printed; the first failure ends it.
+
+        timeout: seconds. Raises BpfError with the failed line and what was
+        said on stderr.
+        """
+        script = "\n".join(lines) + "\n"
+        return self._shell("/bin/sh -e -x -s", script.encode(), timeout)
+
+    def script(self, script: bytes, arguments: Sequence[str], *, timeout: float = 30.0) -> str:
+        """Run a script from a file with arguments; the rest as `run`."""
+        return self._shell(f"/bin/sh -s -- {shlex.join(arguments)}", script, timeout)
+
+    def load(self, name: str, *, device: str | None = None) -> Object:
+        """Load and pin one object. Raises BpfError with the verifier's log."""
+        loaded = Object(name, device)
+        self.run([loaded.load()])
+        return loaded
+
+    def dump(self, path: str) -> dict[bytes, bytes]:
+        """All entries of the pinned map, which must not be a per-CPU one."""
+        return entries(self.run([f"bpftool -j map dump pinned {path}"]))
+
+    def update(self, path: str, values: Mapping[bytes, bytes]) -> None:
+        """Write entries into the pinned map."""
+        self.run(update(path, values))
+
+    def _shell(self, command: str, script: bytes, timeout: float) -> str:
+        self._put_once()
+        done = self._guest.run(command, stdin=script, timeout=timeout)
+        if done.status != 0:
+            raise _failure(done.status, done.stderr.decode(errors="replace"))
+        return done.stdout.decode(errors="replace")
+
+    def _put_once(self) -> None:
+        if self._there:
+            return
+        files = sorted(self._objects.glob(f"*{SUFFIX}"))
+        if not files:
+            raise BpfError(f"no BPF objects in {self._objects}", hint="./lab build")
+        self._guest.put(files, GUEST_DIRECTORY)
+        self._there = True
+
+
+def attach(program: str, device: str) -> str:
+    """The line that attaches a pinned XDP program to a device, in the driver."""
+    return f"bpftool net attach xdpdrv pinned {program} dev {device}"
+
+
+def observe(program: str, device: str) -> list[str]:
+    """Lines that put a pinned TC program at a device's ingress."""
+    return batch(
+        "tc -batch -",
+        [
+            f"qdisc add dev {device} clsact",
+            f"filter add dev {device} ingress bpf direct-action object-pinned {program}",
+        ],
+    )
+
+
+def update(path: str, values: Mapping[bytes, bytes]) -> list[str]:
+    """Lines that write entries into a pinned map."""
+    commands = [
+        f"map update pinned {path} key {_decimal(key)} value {_decimal(value)}"
+        for key, value in values.items()
+    ]
+    return batch("bpftool batch file - >/dev/null", commands)
+
+
+def batch(program: str, commands: Sequence[str]) -> list[str]:
+    """Lines that give commands to one process: starting one is what takes the time."""
+    return [f"{program} <<END", *commands, "END"]
+
+
+def entries(dumped: str) -> dict[bytes, bytes]:
+    """What `bpftool -j map dump` printed, as bytes. Raises BpfError if it is no dump."""
+    try:
+        return {_bytes(entry["key"]): _bytes(entry["value"]) for entry in json.loads(dumped)}
+    except (ValueError, TypeError, KeyError) as error:
+        raise BpfError(f"not a map dump ({error!r}): {dumped[:200]!r}") from error
+
+
+def u32(value: int) -> bytes:
+    """An unsigned 32-bit key or value as the guest, little-endian, keeps it."""
+    return struct.pack("<I", value)
+
+
+def _decimal(data: bytes) -> str:
+    return " ".join(map(str, data))
+
+
+def _bytes(numbers: list[str]) -> bytes:
+    return bytes(int(number, 16) for number in numbers)
+
+
+def _failure(status: int, stderr: str) -> BpfError:
+    lines = stderr.splitlines()
+    traced = [number for number, line in enumerate(lines) if line.startswith("+ ")]
+    failed = lines[traced[-1]][2:] if traced else "the script"
+    said = lines[traced[-1] + 1 :] if traced else lines
+    shown = "\n".join(f"    {line}" for line in said[-LOG_LINES:])
+    return BpfError(f"exit status {status} in the guest: {failed}\n{shown}")

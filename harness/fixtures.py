@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A pytest plugin (-p harness.fixtures): the running machine, and a clean guest for each test.
+
+A test that takes `guest`, or anything made from it, starts in a guest as
+after boot, and fails if the kernel complained on the console while it ran.
+"""
+
+import itertools
+import os
+import random
+import shlex
+import time
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.bpf import Bpf
+from harness.errors import LabError
+from harness.topology import Nic
+
+if TYPE_CHECKING:
+    from harness.console import Splat
+    from harness.guest import Guest
+    from harness.suite import Bench
+    from harness.vm import Machine
+
+NIC = "eth1"
+RESET_SCRIPT = Path(__file__).with_name("reset.sh").read_bytes()
+MARKER_SECONDS = 10.0
+LAST_WORDS_SECONDS = 2.0  # for what a guest still prints that answers no more
+MARKER_NAME_LENGTH = 200  # a line in the kernel's log is short
+
+
+class ConsoleWatch:
+    """What the console says, from one marker to the next, for a whole session."""
+
+    def __init__(self, machine: "Machine") -> None:
+        self._console = machine.console
+        self._guest = machine.guest
+        self._unread = b""
+        self._count = itertools.count(1)
+
+    def begin(self, name: str) -> None:
+        """Reset the guest, in one round trip. Raises LabError if it doesn't answer."""
+        marker = f"lab: begin of {name[:MARKER_NAME_LENGTH]}"
+        command = f"/bin/sh -s -- {NIC} {shlex.quote(marker)}"
+        self._guest.sh(command, stdin=RESET_SCRIPT, timeout=30.0)
+
+    def end(self, name: str) -> "tuple[list[Splat], str]":
+        """Splats since the last end, once the console has come to this one.
+
+        The second value says what is wrong if it did not come to it, else is "".
+        """
+        marker = f"lab: end {next(self._count)} of {name[:MARKER_NAME_LENGTH]}"
+        try:
+            self._guest.sh(f"echo {shlex.quote(marker)} >/dev/kmsg", timeout=MARKER_SECONDS)
+        except LabError as error:
+            read, _ = self._read(None, LAST_WORDS_SECONDS)
+            return _splats(read), f"the guest does not answer any more: {error.message}"
+        read, came = self._read(marker.encode(), MARKER_SECONDS)
+        if came:
+            return _splats(read), ""
+        return _splats(read), f"the console did not show the end marker in {MARKER_SECONDS:g} s"
+
+    def _read(self, marker: bytes | None, seconds: float) -> tuple[bytes, bool]:
+        """The console to the end of the line with the marker, or all that came in time."""
+        read, self._unread = self._unread, b""
+        end = time.monotonic() + seconds
+        while True:
+            new = self._console.read_new()
+            read += new
+            at = read.find(marker) if marker else -1
+            newline = read.find(b"\n", at) if at >= 0 else -1
+            if newline >= 0:
+                self._unread = read[newline + 1 :]
+                return read[: newline + 1], True
+            if time.monotonic() > end:
+                return read, False
+            if not new:
+                time.sleep(0.005)
+
+
+def _splats(read: bytes) -> "list[Splat]":
+    """The reports in a piece of the console, one that is cut off at its end included."""
+    from harness.console import Witness
+
+    witness = Witness()
+    return witness.feed(read) + witness.finish()
+
+
+WATCH = pytest.StashKey[ConsoleWatch]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Make a splat the failure of the test that it appeared in, not an error after it."""
+    try:
+        result = yield
+    except BaseException as error:
+        if isinstance(error, LabError) and error.hint:
+            error.add_note(f"hint: {error.hint}")
+        complaint = _complaint(item)
+        if complaint:
+            error.add_note(complaint)
+        raise
+    complaint = _complaint(item)
+    if complaint:
+        pytest.fail(complaint, pytrace=False)
+    return result
+
+
+def _complaint(item: pytest.Item) -> str:
+    """What the kernel said against the test, or ""."""
+    watch = item.stash.get(WATCH, None)
+    if watch is None:
+        return ""
+    splats, silence = watch.end(item.nodeid)
+    lines = [silence] if silence else []
+    for splat in splats:
+        lines += [f"the kernel complained while this test ran: {splat.kind}", splat.text]
+    return "\n".join(lines)
+
+
+@pytest.fixture(scope="session")
+def machine(bench: "Bench") -> "Machine":
+    """The machine under test, for the whole session."""
+    return bench.machine
+
+
+@pytest.fixture(scope="session")
+def _watch(machine: "Machine") -> ConsoleWatch:
+    return ConsoleWatch(machine)
+
+
+@pytest.fixture(scope="session")
+def _session_bpf(bench: "Bench") -> Bpf:
+    return Bpf(bench.machine.guest, bench.objects)
+
+
+@pytest.fixture
+def guest(request: pytest.FixtureRequest, machine: "Machine", _watch: ConsoleWatch) -> "Guest":
+    """The guest, as after boot."""
+    _watch.begin(request.node.nodeid)
+    request.node.stash[WATCH] = _watch
+    return machine.guest
+
+
+@pytest.fixture
+def bpf(guest: "Guest", _session_bpf: Bpf) -> Bpf:
+    """BPF in the guest, nothing loaded yet."""
+    return _session_bpf
+
+
+@pytest.fixture
+def nic(guest: "Guest", machine: "Machine") -> Nic:
+    """The NIC under test. A machine without a tap fails the test: it is never skipped."""
+    if machine.packets is None:
+        why = machine.no_tap.render() if machine.no_tap else "the machine came without a tap"
+        pytest.fail(f"no frame can reach {NIC}\n{why}", pytrace=False)
+    return Nic(NIC, machine.packets)
+
+
+@pytest.fixture
+def seed() -> int:
+    """A seed for what is random in a test, printed if it fails; LAB_SEED repeats one."""
+    seed = int(os.environ.get("LAB_SEED") or random.SystemRandom().getrandbits(32))
+    print(f"seed {seed}; to repeat: LAB_SEED={seed}")
+    return seed

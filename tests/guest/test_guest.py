@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What users do with the guest by hand: commands, and copies in and out."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from harness.errors import BadCall
+from harness.guest import Guest
+
+
+def test_streams_and_status_pass_through(guest: Guest, seed: int) -> None:
+    data = random.Random(seed).randbytes(300_000)
+    done = guest.run("cat; echo words >&2; exit 7", stdin=data)
+    assert done.status == 7
+    assert done.stdout == data
+    assert done.stderr == b"words\n"
+
+
+@pytest.mark.parametrize(("signal", "status"), [("KILL", 137), ("TERM", 143), ("SEGV", 139)])
+def test_death_by_signal_is_128_and_its_number(guest: Guest, signal: str, status: int) -> None:
+    assert guest.run(f"kill -{signal} $$").status == status
+
+
+def test_copies_come_back_as_they_went(guest: Guest, seed: int, tmp_path: Path) -> None:
+    sent, received = tmp_path / "sent", tmp_path / "received"
+    (sent / "sub").mkdir(parents=True)
+    (sent / "sub/a file").write_bytes(random.Random(seed).randbytes(200_000))
+    (sent / "tool").write_text("#!/bin/sh\necho ran\n")
+    (sent / "tool").chmod(0o755)
+    guest.put([sent], "/tmp/lab test")
+    assert guest.sh("'/tmp/lab test/sent/tool'") == "ran\n"
+    guest.get(["/tmp/lab test/sent"], received)
+    assert (received / "sent/sub/a file").read_bytes() == (sent / "sub/a file").read_bytes()
+    assert (received / "sent/tool").stat().st_mode & 0o777 == 0o755
+    guest.sh("rm -r '/tmp/lab test'")
+
+
+def test_a_file_that_is_not_there_is_named(guest: Guest, tmp_path: Path) -> None:
+    with pytest.raises(BadCall, match="/tmp/absent"):
+        guest.get(["/proc/version", "/tmp/absent"], tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_tools_are_iproute2s_own_and_not_busyboxs(guest: Guest) -> None:
+    assert "iproute2" in guest.sh("ip -V; tc -V")
+    assert "libbpf" in guest.sh("bpftool version")
+
+
+def test_the_host_is_out_of_the_guests_reach(guest: Guest) -> None:
+    assert guest.run("timeout 3 nc -w 2 10.0.2.2 22 </dev/null").status != 0

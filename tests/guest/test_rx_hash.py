@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""bpf_xdp_store_rx_hash: a hash given in XDP arrives in the skb on the far side of a redirect."""
+
+import errno
+import random
+import struct
+from collections.abc import Iterable
+
+import pytest
+
+from harness.bpf import Bpf, BpfError, u32
+from harness.oracle import RssType, rss
+from harness.packets import KINDS, Frame, build, frame, random_flow, random_flows
+from harness.skb import SkbRecord
+from harness.topology import Nic, To, redirect
+
+FAR_SIDES = pytest.mark.parametrize("to", To, ids=[to.name.lower() for to in To])
+
+# One type that covers L4, one that does not, as a program may give them.
+UDP4 = RssType.L3_IPV4 | RssType.L4 | RssType.L4_UDP
+L3_IPV6 = RssType.L3_IPV6
+
+Hash = tuple[int, int, int]
+UNSET: Hash = (0, 0, 0)
+
+
+def hash_of(record: SkbRecord) -> Hash:
+    """(hash, l4_hash, sw_hash)"""
+    return record.hash, record.l4_hash, record.sw_hash
+
+
+def frames_of(kinds: Iterable[str], count: int, seed: int) -> list[Frame]:
+    flows = random_flows(count, seed, list(kinds))
+    return [build(flow, number) for number, flow in enumerate(flows)]
+
+
+def by_oracle(frames: Iterable[Frame], rss_key: bytes) -> dict[int, Hash]:
+    expected = {}
+    for sent in frames:
+        reported = rss(sent.data, rss_key)
+        expected[sent.id] = (reported.hash, int(reported.covers_l4), 0)
+    return expected
+
+
+def hashes(records: dict[int, SkbRecord]) -> dict[int, Hash]:
+    return {number: hash_of(record) for number, record in records.items()}
+
+
+@FAR_SIDES
+def test_the_nics_hash_arrives(
+    bpf: Bpf, nic: Nic, seed: int, to: To, subtests: pytest.Subtests
+) -> None:
+    way = redirect(bpf, nic, "redirect_hash", to, bound=True)
+    for kind in KINDS:
+        with subtests.test(kind):
+            frames = frames_of([kind], 16, seed)
+            records = way.capture(frames)
+            assert len(records) == 16
+            assert hashes(records) == by_oracle(frames, way.rss_key)
+            for sent in frames:
+                assert sent.data.startswith(records[sent.id].data)
+
+
+@FAR_SIDES
+def test_many_flows_in_random_order(bpf: Bpf, nic: Nic, seed: int, to: To) -> None:
+    way = redirect(bpf, nic, "redirect_hash", to, bound=True)
+    frames = frames_of(KINDS, 400, seed)
+    records = way.capture(frames)
+    assert len(records) == 400
+    expected = by_oracle(frames, way.rss_key)
+    assert len(set(expected.values())) > 390  # else equal values prove little
+    assert hashes(records) == expected
+
+
+@FAR_SIDES
+def test_without_ports_it_is_no_l4_hash(bpf: Bpf, nic: Nic, to: To) -> None:
+    from scapy.layers.inet import ICMP, IP
+    from scapy.layers.inet6 import IPv6, IPv6ExtHdrFragment
+    from scapy.layers.l2 import ARP
+    from scapy.packet import Raw
+
+    frames = [
+        frame(IP(src="10.0.0.1", dst="10.0.0.2") / ICMP(), 0),
+        frame(IP(src="10.0.0.3", dst="10.0.0.4", proto=17, flags="MF") / Raw(bytes(64)), 1),
+        frame(IP(src="10.0.0.3", dst="10.0.0.4", proto=17, frag=8) / Raw(bytes(64)), 2),
+        frame(
+            IPv6(src="2001:db8::1", dst="2001:db8::2")
+            / IPv6ExtHdrFragment(nh=17, m=1)
+            / Raw(bytes(64)),
+            3,
+        ),
+        frame(ARP(psrc="10.0.0.1", pdst="10.0.0.2"), 4),
+    ]
+    way = redirect(bpf, nic, "redirect_hash", to, bound=True)
+    records = way.capture(frames)
+    assert len(records) == len(frames)
+    assert hashes(records) == by_oracle(frames, way.rss_key)
+    assert [records[number].l4_hash for number in range(5)] == [0] * 5
+    assert [records[number].hash != 0 for number in range(5)] == [True] * 4 + [False]
+
+
+@FAR_SIDES
+def test_nothing_stored_nothing_set(bpf: Bpf, nic: Nic, seed: int, to: To) -> None:
+    way = redirect(bpf, nic, "redirect_plain", to)
+    records = way.capture(frames_of(KINDS, 64, seed))
+    assert len(records) == 64
+    assert set(hashes(records).values()) == {UNSET}
+
+
+@FAR_SIDES
+def test_a_hint_does_not_leak_into_the_next_packet(bpf: Bpf, nic: Nic, seed: int, to: To) -> None:
+    way = redirect(bpf, nic, "redirect_alternate", to)
+    flow = random_flow("ipv4/udp", random.Random(seed))
+    expected = {0: (0x5EED0000, 1, 0), 1: UNSET}
+    assert hashes(way.capture([build(flow, 0), build(flow, 1)])) == expected
+
+    # More than a ring holds, so that buffers with a hint come round again.
+    many = range(2, 602)
+    records = way.capture([build(flow, number) for number in many])
+    assert len(records) == len(many)
+    for number in many:
+        wanted = UNSET if number & 1 else (0x5EED0000 | number, 1, 0)
+        assert hash_of(records[number]) == wanted, f"frame {number}"
+
+
+# The hash and type that a program gives, what the kfunc returns, what the skb has.
+VALUES: list[tuple[int, int, int, Hash]] = [
+    (0x12345678, UDP4, 0, (0x12345678, 1, 0)),
+    (0x12345678, L3_IPV6, 0, (0x12345678, 0, 0)),
+    (0xFFFFFFFF, RssType.L4, 0, (0xFFFFFFFF, 1, 0)),
+    (0x80000001, RssType.L4_TCP, 0, (0x80000001, 1, 0)),
+    (0x12345678, RssType.NONE, 0, (0x12345678, 0, 0)),
+    (0, UDP4, 0, (0, 1, 0)),
+    (0x12345678, 0x1FF, 0, (0x12345678, 1, 0)),
+    (0x12345678, 1 << 9, -errno.EINVAL, UNSET),
+    (0x12345678, UDP4 | 1 << 31, -errno.EINVAL, UNSET),
+    (0x12345678, 0xFFFFFFFF, -errno.EINVAL, UNSET),
+]
+
+
+@FAR_SIDES
+def test_a_programs_own_values(bpf: Bpf, nic: Nic, seed: int, to: To) -> None:
+    way = redirect(bpf, nic, "store_value", to)
+    bpf.update(
+        way.program.map("values"),
+        {u32(i): struct.pack("<II", value, kind) for i, (value, kind, _, _) in enumerate(VALUES)},
+    )
+    records = way.capture(frames_of(KINDS, len(VALUES), seed))
+    assert len(records) == len(VALUES)
+    returned = bpf.dump(way.program.map("returned"))
+    for number, (value, kind, status, expected) in enumerate(VALUES):
+        given = f"hash {value:#x}, type {kind:#x}"
+        assert struct.unpack("<i", returned[u32(number)]) == (status,), given
+        assert hash_of(records[number]) == expected, given
+
+
+@pytest.mark.parametrize("program", ["grow_head", "grow_meta"])
+def test_a_program_cannot_reach_what_it_stored(bpf: Bpf, nic: Nic, seed: int, program: str) -> None:
+    way = redirect(bpf, nic, "store_then_grow", To.VETH, program=program)
+    frames = frames_of(KINDS, 8, seed)
+    records = way.capture(frames)
+    assert len(records) == 8
+    assert set(hashes(records).values()) == {(0x5EED5EED, 1, 0)}
+    for sent in frames:
+        assert sent.data.startswith(records[sent.id].data)
+    if program == "grow_meta":
+        assert all(record.meta_len > 0 for record in records.values())
+
+
+def test_the_setter_is_refused_outside_xdp(bpf: Bpf) -> None:
+    with pytest.raises(BpfError, match="bpf_xdp_store_rx_hash is not allowed"):
+        bpf.load("store_in_tc")
