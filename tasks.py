@@ -2,6 +2,7 @@
 """The lab's verbs. Wiring only: what they do is in harness/lab.py and harness/suite.py."""
 
 import functools
+import os
 import shlex
 import signal
 import sys
@@ -29,6 +30,10 @@ def verb(**options: Any) -> Callable[[Callable[..., int | None]], Any]:
                 raise Exit(error.render(), error.status) from None
             except KeyboardInterrupt:
                 raise Exit("interrupted", EXIT_INTERRUPTED) from None
+            except BrokenPipeError:
+                # Whoever read our output has gone, as `head` does; say nothing into it.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                raise Exit(code=128 + signal.SIGPIPE) from None
             except OSError as error:
                 raise Exit(f"error: {error}", EXIT_LAB_FAILED) from None
             if status:

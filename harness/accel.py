@@ -23,7 +23,8 @@ from harness.progress import step
 from harness.run import run
 
 KVM = Path("/dev/kvm")
-PROBE_DEADLINE = 6.0  # seconds; a guest that KVM runs prints its last line in under 2
+FIRST_BYTE = 3.0  # seconds; a kernel that KVM runs prints at once (earlyprintk)
+PROBE_DEADLINE = 15.0  # seconds to the guest's user space, once its kernel prints
 UP = "lab: userspace is up"  # images/rcS.j2
 OVERRIDE = "LAB_ACCEL"
 
@@ -95,10 +96,10 @@ def _probe(console: Path, kernel: Path, initramfs: Path) -> str:
     accelerator = qemu.Accelerator("kvm", KVM_CPU, "probe")
     spec = qemu.Spec(kernel, initramfs, accelerator, console, theirs.fileno(), None)
     with ours, theirs, vm.process(spec, (theirs.fileno(),)) as process:
-        end = time.monotonic() + PROBE_DEADLINE
+        start = time.monotonic()
         seen = b""
         reader = ConsoleFile(console)
-        while time.monotonic() < end:
+        while time.monotonic() < start + (PROBE_DEADLINE if seen else FIRST_BYTE):
             ended = not process.running()
             seen += reader.read_new()
             if UP.encode() in seen:
@@ -106,4 +107,6 @@ def _probe(console: Path, kernel: Path, initramfs: Path) -> str:
             if ended:
                 return "QEMU aborted with it"
             time.sleep(0.05)
-    return f"no guest came up in {PROBE_DEADLINE:.0f} s"
+    if seen:
+        return f"its guest did not come up in {PROBE_DEADLINE:.0f} s"
+    return f"its guest printed nothing in {FIRST_BYTE:.0f} s"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A pytest plugin (-p harness.fixtures): the running machine, and a clean guest for each test.
+"""A pytest plugin that `./lab test` brings along: the running machine, a clean guest for each test.
 
 A test that takes `guest`, or anything made from it, starts in a guest as
 after boot, and fails if the kernel complained on the console while it ran.
@@ -11,19 +11,19 @@ import random
 import shlex
 import time
 from collections.abc import Generator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from harness.bpf import Bpf
-from harness.errors import LabError
+from harness.errors import EXIT_BAD_CALL, LabError
 from harness.topology import Nic
 
 if TYPE_CHECKING:
     from harness.console import Splat
     from harness.guest import Guest
-    from harness.suite import Bench
     from harness.vm import Machine
 
 NIC = "eth1"
@@ -31,6 +31,17 @@ RESET_SCRIPT = Path(__file__).with_name("reset.sh").read_bytes()
 MARKER_SECONDS = 10.0
 LAST_WORDS_SECONDS = 2.0  # for what a guest still prints that answers no more
 MARKER_NAME_LENGTH = 200  # a line in the kernel's log is short
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What guest tests run on: a machine, and the host's folder of compiled BPF programs."""
+
+    machine: "Machine"
+    objects: Path
+
+
+BENCH = pytest.StashKey[Bench]()
 
 
 class ConsoleWatch:
@@ -118,13 +129,24 @@ def _complaint(item: pytest.Item) -> str:
         return ""
     splats, silence = watch.end(item.nodeid)
     lines = [silence] if silence else []
+    if silence:
+        item.session.shouldfail = "the guest is gone: the tests that are left did not run"
     for splat in splats:
         lines += [f"the kernel complained while this test ran: {splat.kind}", splat.text]
     return "\n".join(lines)
 
 
 @pytest.fixture(scope="session")
-def machine(bench: "Bench") -> "Machine":
+def bench(request: pytest.FixtureRequest) -> Bench:
+    """The machine under test and the programs for it, for the whole session."""
+    given = request.config.stash.get(BENCH, None)
+    if given is None:
+        pytest.exit("guest tests need a machine: ./lab test -- FILE", EXIT_BAD_CALL)
+    return given
+
+
+@pytest.fixture(scope="session")
+def machine(bench: Bench) -> "Machine":
     """The machine under test, for the whole session."""
     return bench.machine
 
@@ -135,7 +157,7 @@ def _watch(machine: "Machine") -> ConsoleWatch:
 
 
 @pytest.fixture(scope="session")
-def _session_bpf(bench: "Bench") -> Bpf:
+def _session_bpf(bench: Bench) -> Bpf:
     return Bpf(bench.machine.guest, bench.objects)
 
 

@@ -17,6 +17,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -31,7 +32,8 @@ from harness.run import dying_with_parent
 from harness.tap import TapUnavailable
 
 ANSWER_LIMIT = 1 << 16
-STOP_DEADLINE = 5.0
+STOP_DEADLINE = 5.0  # seconds
+REPORT_MARGIN = 30.0  # seconds that a keeper may take beyond the boot's own deadline
 
 
 @dataclass(frozen=True)
@@ -109,8 +111,7 @@ def start(directory: Path, spec: qemu.Spec, access: vm.Access, fingerprint: str)
         start_new_session=True,
     )
     try:
-        words, _ = keeper.communicate(json.dumps(order).encode(), vm.BOOT_DEADLINE + 30)
-        told = json.loads(words or b"{}")
+        told = json.loads(_exchange(keeper, json.dumps(order).encode()) or b"{}")
     except BaseException:
         keeper.kill()
         keeper.wait()
@@ -123,6 +124,22 @@ def start(directory: Path, spec: qemu.Spec, access: vm.Access, fingerprint: str)
         keeper.kill()
         raise LabError("the keeper of the VM ended", log=directory / "keeper.log")
     return running
+
+
+def _exchange(keeper: "subprocess.Popen[bytes]", order: bytes) -> bytes:
+    """Give the order and read all that the keeper reports; it lives on behind its closed pipe."""
+    assert keeper.stdin is not None
+    assert keeper.stdout is not None
+    with contextlib.suppress(BrokenPipeError), keeper.stdin:
+        keeper.stdin.write(order)
+    words = b""
+    end = time.monotonic() + vm.BOOT_DEADLINE + REPORT_MARGIN
+    while select.select([keeper.stdout], [], [], max(0.0, end - time.monotonic()))[0]:
+        part = os.read(keeper.stdout.fileno(), ANSWER_LIMIT)
+        if not part:
+            return words
+        words += part
+    raise LabError("the keeper of the VM does not report")
 
 
 def stop(directory: Path) -> bool:

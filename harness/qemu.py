@@ -11,7 +11,9 @@ KERNEL_ARGUMENTS = (
     "earlyprintk=serial,ttyS0,115200",
     "panic=-1",
     "oops=panic",
-    "net.ifnames=0",
+    # No gre0, sit0, dummy0 and the like: devices are those of the machine, and of tests.
+    "fb_tunnels=none",
+    "dummy.numdummies=0",
     "random.trust_cpu=on",
     # Two starved vCPUs under TCG fail the calibration of timers now and then.
     "no_timer_check",

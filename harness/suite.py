@@ -6,15 +6,16 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from harness import keeper, vm
+from harness import fixtures, keeper, vm
 from harness.build import Artefacts, build
 from harness.config import ROOT, Selection, build_root
 from harness.errors import BadCall, TestsFailed
+from harness.fixtures import BENCH, Bench
 from harness.lab import machine_dir
 from harness.lock import locked
 from harness.progress import say, step
@@ -23,14 +24,6 @@ from harness.run import CommandFailed, run
 GUEST_TESTS = ROOT / "tests" / "guest"
 UNIT_TESTS = ROOT / "tests" / "unit"
 LINT_DEADLINE = 300.0
-
-
-@dataclass(frozen=True)
-class Bench:
-    """What guest tests run on: a machine, and the host's folder of compiled BPF programs."""
-
-    machine: vm.Machine
-    objects: Path
 
 
 @contextmanager
@@ -88,10 +81,9 @@ class Verdict:
         self.passed = 0
         self.interrupted = False
 
-    @pytest.fixture(scope="session")
-    def bench(self) -> Bench:
-        """The machine under test, for the whole session."""
-        return self._bench
+    def pytest_configure(self, config: pytest.Config) -> None:
+        """Hand the machine to harness.fixtures."""
+        config.stash[BENCH] = self._bench
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Count the tests that passed; neither a skipped one nor an expected failure did."""
@@ -116,7 +108,7 @@ def guest(
         raise BadCall("--here and --bare exclude each other")
     if bare:
         selection = replace(selection, bare=True)
-    options = ["-c", str(ROOT / "pyproject.toml"), "-p", "harness.fixtures", *arguments]
+    options = ["-c", str(ROOT / "pyproject.toml"), *arguments]
     if not any(Path(word.partition("::")[0]).exists() for word in arguments):
         options.append(str(GUEST_TESTS))
     if junit:
@@ -124,7 +116,7 @@ def guest(
     with (booted_machine if here else own_machine)(selection) as bench:
         verdict = Verdict(bench)
         sys.stdout.flush()
-        status = pytest.main(options, plugins=[verdict])
+        status = pytest.main(options, plugins=[fixtures, verdict])
     if verdict.interrupted:
         raise KeyboardInterrupt
     if status in (pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.NO_TESTS_COLLECTED):
