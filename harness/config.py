@@ -8,6 +8,7 @@ last `build` was asked for, so that `boot` and `test` mean the same kernel.
 import hashlib
 import json
 import os
+import re
 import tomllib
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -97,7 +98,20 @@ class Selection:
         """The name of this selection's folder below build/."""
         if self.tree:
             return f"tree-{hashlib.sha256(os.fsencode(self.tree)).hexdigest()[:8]}"
-        return f"{self.base}-bare" if self.bare else self.base
+        name = f"{self.base}-{self.sha256[:8]}" if self.sha256 else self.base
+        return f"{name}-bare" if self.bare else name
+
+    def __post_init__(self) -> None:
+        """Refuse what makes no sense together."""
+        if self.tree and (self.tarball or self.bare):
+            raise BadCall("--tree is used as it is: without --tarball, without --bare")
+        if bool(self.tarball) != bool(self.sha256):
+            raise BadCall(
+                "--tarball and --sha256 go together",
+                hint="sha256sum FILE, and compare it with what its publisher says",
+            )
+        if self.sha256 and not re.fullmatch(r"[0-9a-f]{64}", self.sha256):
+            raise BadCall(f"not a SHA-256: {self.sha256}", hint="64 hexadecimal digits")
 
     @classmethod
     def load(cls) -> "Selection":

@@ -35,16 +35,24 @@ def git(tree: Path, *arguments: str, log: Path | None = None, deadline: float = 
 
 
 def prepare(layout: Layout, base: Base, selection: Selection) -> None:
-    """Have the base's source in layout.linux; an existing one is kept whatever it holds.
+    """Have the base's source in layout.linux; one that is there is kept, whatever was done to it.
 
-    Complete or absent: unpacked and committed beside, then renamed.
+    Complete or absent: unpacked and committed beside, then renamed. A tree of
+    another version than the base now names is moved out of the way.
     """
+    wanted = selection.sha256 or base.version
+    origin = layout.linux / ".git" / "lab-origin"
     if layout.linux.exists():
-        return
+        had = origin.read_text() if origin.exists() else "unknown"
+        if had == wanted:
+            return
+        aside = layout.linux.with_name(f"linux-{had.partition('~')[0]}")
+        say(f"source    the base is {wanted} now; the tree of {had} is kept in {aside}")
+        layout.linux.rename(aside)
     require_space(layout.root, SPACE_GIB, "a kernel tree with its objects")
     log = layout.log("source")
     with step("source", f"{base.package} {base.version}") as current:
-        if selection.tarball:
+        if selection.tarball and selection.sha256:
             tarball = _checked(Path(selection.tarball), selection.sha256)
             version = tarball.name
         else:
@@ -54,19 +62,18 @@ def prepare(layout: Layout, base: Base, selection: Selection) -> None:
         beside.mkdir(parents=True)
         _unpack(tarball, beside, log)
         _commit(beside, version, log)
+        (beside / ".git" / "lab-origin").write_text(wanted)
         beside.rename(layout.linux)
         current.note = version
 
 
-def _checked(tarball: Path, sha256: str | None) -> Path:
-    if not sha256:
-        raise BadCall("--tarball needs its SHA-256", hint=f"--sha256 $(sha256sum < {tarball})")
+def _checked(tarball: Path, sha256: str) -> Path:
     try:
         with tarball.open("rb") as file:
             actual = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise BadCall(f"{tarball}: {error.strerror}") from None
-    if actual != sha256.strip().lower():
+    if actual != sha256:
         raise LabError(
             f"{tarball} is not the file that was meant: SHA-256 {actual}, wanted {sha256}",
             hint="it may be cut short: fetch it again",
