@@ -29,7 +29,7 @@ WITHOUT_TAP = [
     *("-kernel", "/b/bzImage"),
     *("-initrd", "/b/initramfs.cpio.gz"),
     "-append",
-    "console=ttyS0 earlyprintk=serial,ttyS0,115200 panic=-1 oops=panic fb_tunnels=none"
+    "console=ttyS0 earlyprintk=serial,ttyS0,115200 panic=-1 oops=panic norandmaps fb_tunnels=none"
     " dummy.numdummies=0 random.trust_cpu=on no_timer_check tsc=reliable",
     *("-chardev", "file,id=console,path=/b/console.log"),
     *("-serial", "chardev:console"),
