@@ -18,6 +18,7 @@ from harness.errors import BadCall, LabError
 ROOT = Path(__file__).resolve().parent.parent
 SERIES_ROOT = ROOT / "kernel-patches"
 DEFAULT_BASE = "6.12"
+FALLBACK_CACHE = Path(f"/var/tmp/cache-{os.getuid()}")
 
 
 def build_root() -> Path:
@@ -31,16 +32,19 @@ def build_root() -> Path:
     if not _unfit(build):
         build.mkdir(exist_ok=True)
         return build
+    if build.is_symlink():
+        target = build.readlink()  # made under another HOME, perhaps
+        target.mkdir(parents=True, exist_ok=True)
+        return target
     caches = (
         Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")),
-        Path(f"/var/tmp/cache-{os.getuid()}"),
+        FALLBACK_CACHE,
     )
     cache = next(path for path in caches if path.is_absolute() and not _unfit(path))
     name = hashlib.sha256(os.fsencode(ROOT)).hexdigest()[:16]
     target = cache / "kernel-patch-lab" / name
     target.mkdir(parents=True, exist_ok=True)
-    if not build.is_symlink() and not build.exists():
-        build.symlink_to(target)
+    build.symlink_to(target)
     return target
 
 
