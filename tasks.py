@@ -14,7 +14,7 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task
 
-from harness.errors import EXIT_INTERRUPTED, EXIT_LAB_FAILED, LabError
+from harness.errors import EXIT_INTERRUPTED, EXIT_LAB_FAILED, LabError, unexpected
 
 
 def verb(**options: Any) -> Callable[[Callable[..., int | None]], Any]:
@@ -34,8 +34,8 @@ def verb(**options: Any) -> Callable[[Callable[..., int | None]], Any]:
                 # Whoever read our output has gone, as `head` does; say nothing into it.
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
                 raise Exit(code=128 + signal.SIGPIPE) from None
-            except OSError as error:
-                raise Exit(f"error: {error}", EXIT_LAB_FAILED) from None
+            except Exception as error:
+                raise Exit(unexpected(error).render(), EXIT_LAB_FAILED) from None
             if status:
                 raise Exit(code=status)
 

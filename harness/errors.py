@@ -5,6 +5,10 @@ The exit statuses are the verbs' contract. Programs rely on them to tell a
 failing test from a bad call and from a lab that could not do its work.
 """
 
+import errno
+import os
+import tempfile
+import traceback
 from pathlib import Path
 
 EXIT_TEST_FAILED = 1
@@ -50,3 +54,25 @@ class TestsFailed(LabError):
 
     __test__ = False  # not a test class, whatever pytest thinks of its name
     status = EXIT_TEST_FAILED
+
+
+NO_SPACE_HINT = "free some disk space, or ./lab clean; what was complete is kept"
+
+
+def unexpected(error: Exception) -> LabError:
+    """An error that nobody foresaw: the system's, or a defect of the lab, kept in a file."""
+    if isinstance(error, OSError):
+        hint = NO_SPACE_HINT if error.errno == errno.ENOSPC else ""
+        return LabError(str(error), hint=hint)
+    name = ""
+    try:
+        descriptor, name = tempfile.mkstemp(prefix="lab-defect-", suffix=".log")
+        with os.fdopen(descriptor, "w") as file:
+            traceback.print_exception(error, file=file)
+    except OSError:
+        pass
+    return LabError(
+        f"{type(error).__name__}: {error}",
+        hint="a defect of the lab: report it with the log",
+        log=Path(name) if name else None,
+    )

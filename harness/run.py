@@ -8,6 +8,7 @@ rule: it dies with the process that owns it.
 
 import contextlib
 import os
+import select
 import shlex
 import shutil
 import signal
@@ -19,9 +20,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from harness.errors import LabError
+from harness.errors import NO_SPACE_HINT, LabError
 
 TAIL_LINES = 20
+GRACE = 5.0  # seconds between SIGTERM and SIGKILL
 
 Argv = Sequence[str | os.PathLike[str]]
 
@@ -51,18 +53,18 @@ class CommandFailed(LabError):
     def __init__(self, message: str, *, output: str, log: Path | None, hint: str = "") -> None:
         tail = "\n".join(f"    {line}" for line in output.splitlines()[-TAIL_LINES:])
         if "No space left on device" in output:
-            hint = "free some disk space, or ./lab clean; what was complete is kept"
+            hint = NO_SPACE_HINT
         super().__init__(f"{message}\n{tail}" if tail else message, hint=hint, log=log)
         self.output = output
 
 
-def dying_with_parent(argv: Argv) -> list[str]:
-    """argv, to be killed when the thread that starts it ends (prctl(2), PR_SET_PDEATHSIG).
+def dying_with_parent(argv: Argv, by: str = "KILL") -> list[str]:
+    """argv, to get a signal when the thread that starts it ends (prctl(2), PR_SET_PDEATHSIG).
 
     setpriv(1) is in util-linux, which Debian always has. A preexec_fn would do
     the same, but is unsafe once there are threads.
     """
-    return ["setpriv", "--pdeathsig", "KILL", "--", *(os.fspath(word) for word in argv)]
+    return ["setpriv", "--pdeathsig", by, "--", *(os.fspath(word) for word in argv)]
 
 
 def run(
@@ -77,7 +79,9 @@ def run(
 ) -> str:
     """Run a program and return what it printed, stdout and stderr together. Its stdin is empty.
 
-    deadline: seconds; the whole process group is killed at its end.
+    deadline: seconds; the whole process group is ended then. It gets SIGTERM first, as it
+        does when the lab is killed: make removes its half-made targets and ends its
+        children, git removes its locks, dpkg comes to an end that it can go on from.
     env: added to the lab's own environment.
     stdout: a file that gets what it prints there, for output that isn't text.
     log: appended with the command and every byte it prints.
@@ -93,7 +97,7 @@ def run(
     started = time.monotonic()
     with contextlib.ExitStack() as files:
         process = subprocess.Popen(
-            dying_with_parent(argv),
+            dying_with_parent(argv, by="TERM"),
             cwd=cwd,
             env={**os.environ, "LC_ALL": "C.UTF-8", **(env or {})},
             stdin=subprocess.DEVNULL,
@@ -103,19 +107,20 @@ def run(
             process_group=0,
         )
     kept: deque[str] = deque()
-    reader = threading.Thread(target=_collect, args=(process, kept, log, shown, on_line))
+    arguments = (process, kept, log, shown, on_line)
+    reader = threading.Thread(target=_collect, args=arguments, daemon=True)
     reader.start()
     try:
         process.wait(timeout=max(0.0, deadline - (time.monotonic() - started)))
     except subprocess.TimeoutExpired:
-        _kill_group(process)
-        reader.join()
+        _end_group(process)
+        reader.join(GRACE)
         raise CommandFailed(
             f"not done after {deadline:g} s: {shown}", output="".join(kept), log=log
         ) from None
     except BaseException:
-        _kill_group(process)
-        reader.join()
+        _end_group(process)
+        reader.join(GRACE)
         raise
     reader.join()
     output = "".join(kept)
@@ -148,7 +153,14 @@ def _collect(
                 on_line(line)
 
 
-def _kill_group(process: "subprocess.Popen[bytes]") -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+def _end_group(process: "subprocess.Popen[bytes]") -> None:
+    descriptor = os.pidfd_open(process.pid)
+    try:
+        os.killpg(process.pid, signal.SIGTERM)
+        select.select([descriptor], [], [], GRACE)
+    finally:
+        # Not yet waited for, so its number is still its own.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        os.close(descriptor)
