@@ -3,6 +3,7 @@
 
 import contextlib
 import re
+import select
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
@@ -143,6 +144,9 @@ def _tap(stack: contextlib.ExitStack) -> tuple[Tap | None, TapUnavailable | None
 
 def _forwarded_port(vm: Process, monitor: socket.socket) -> int:
     """The host port that QEMU's hostfwd got, as QEMU itself tells it."""
+    # The library waits for QEMU's greeting without an end.
+    if not select.select([monitor], [], [], MONITOR_DEADLINE)[0]:
+        raise vm.failure(f"QEMU says nothing on its monitor for {MONITOR_DEADLINE:.0f} s")
     client = QEMUMonitorProtocol(monitor)
     client.settimeout(MONITOR_DEADLINE)
     try:
