@@ -2,6 +2,7 @@
 """The base's source as a git repository with one commit, from apt or from a tarball."""
 
 import hashlib
+import itertools
 import os
 import re
 import shutil
@@ -46,9 +47,11 @@ def prepare(layout: Layout, base: Base, selection: Selection) -> None:
         had = origin.read_text() if origin.exists() else "unknown"
         if had == wanted:
             return
-        aside = layout.linux.with_name(f"linux-{had.partition('~')[0]}")
+        aside = _unused(layout.linux.with_name(f"linux-{had.partition('~')[0]}"))
         say(f"source    the base is {wanted} now; the tree of {had} is kept in {aside}")
         layout.linux.rename(aside)
+    beside = layout.variant / "linux.new"
+    shutil.rmtree(beside, ignore_errors=True)  # before its space is missed
     require_space(layout.root, SPACE_GIB, "a kernel tree with its objects")
     log = layout.log("source")
     with step("source", f"{base.package} {base.version}") as current:
@@ -57,14 +60,18 @@ def prepare(layout: Layout, base: Base, selection: Selection) -> None:
             version = tarball.name
         else:
             tarball, version = _from_apt(layout.downloads, base, log)
-        beside = layout.variant / "linux.new"
-        shutil.rmtree(beside, ignore_errors=True)
         beside.mkdir(parents=True)
         _unpack(tarball, beside, log)
         _commit(beside, version, log)
         (beside / ".git" / "lab-origin").write_text(wanted)
         beside.rename(layout.linux)
         current.note = version
+
+
+def _unused(path: Path) -> Path:
+    """The path, or the first of path-2, path-3, ... that nothing has."""
+    numbered = (path.with_name(f"{path.name}-{number}") for number in itertools.count(2))
+    return next(way for way in itertools.chain([path], numbered) if not way.exists())
 
 
 def _checked(tarball: Path, sha256: str) -> Path:

@@ -90,9 +90,9 @@ class Verdict:
         if report.when == "call" and report.passed and not hasattr(report, "wasxfail"):
             self.passed += 1
 
-    def pytest_keyboard_interrupt(self) -> None:
-        """Ctrl-C has pytest's status of a collection error; tell them apart."""
-        self.interrupted = True
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Ctrl-C has pytest's status of a collection error, and its hook; tell them apart."""
+        self.interrupted = not isinstance(excinfo.value, pytest.Session.Interrupted)
 
 
 def guest(

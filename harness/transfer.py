@@ -91,10 +91,12 @@ def get(transport: paramiko.Transport, files: Sequence[str], directory: Path) ->
     """Copy files and directories of the guest into a directory here, made if missing.
 
     Modes are kept; a file that is there is replaced, a directory is added to.
-    Raises BadCall, with nothing copied, for a file that is not there;
-    GuestCommandFailed if one could not be read.
+    Raises BadCall, with nothing copied, for a file that is not there or a
+    directory that is a file; GuestCommandFailed if one could not be read.
     """
     names = guest_names(files)
+    if directory.exists() and not directory.is_dir():
+        raise BadCall(f"{directory} is not a folder", hint="./lab get FILE... DIR")
     described = io.BytesIO()
     _fetch(transport, describe_script(files), described, what="stat")
     kinds = described.getvalue().decode().split()
