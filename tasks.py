@@ -2,6 +2,7 @@
 """The lab's verbs. Wiring only: what they do is in harness/lab.py and harness/suite.py."""
 
 import functools
+import importlib
 import os
 import shlex
 import signal
@@ -14,17 +15,23 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task
 
-from harness.errors import EXIT_INTERRUPTED, EXIT_LAB_FAILED, LabError, unexpected
+from harness.errors import EXIT_INTERRUPTED, EXIT_LAB_FAILED, LabError, end_at_once, unexpected
 
 
-def verb(**options: Any) -> Callable[[Callable[..., int | None]], Any]:
-    """A task whose errors become one message and the documented exit status."""
+def verb(module: str, **options: Any) -> Callable[[Callable[..., int | None]], Any]:
+    """A task whose errors become one message and the documented exit status.
+
+    module: what the body imports from harness. It is imported before Ctrl-C becomes
+        an exception, which the import system's own callbacks swallow now and then.
+    """
 
     def decorate(body: Callable[..., int | None]) -> Any:
         @functools.wraps(body)
         def guarded(*arguments: Any, **flags: Any) -> None:
-            signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
             try:
+                importlib.import_module(f"harness.{module}")
+                signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+                signal.signal(signal.SIGINT, signal.default_int_handler)
                 status = body(*arguments, **flags)
             except LabError as error:
                 raise Exit(error.render(), error.status) from None
@@ -36,6 +43,8 @@ def verb(**options: Any) -> Callable[[Callable[..., int | None]], Any]:
                 raise Exit(code=128 + signal.SIGPIPE) from None
             except Exception as error:
                 raise Exit(unexpected(error).render(), EXIT_LAB_FAILED) from None
+            finally:
+                signal.signal(signal.SIGINT, end_at_once)
             if status:
                 raise Exit(code=status)
 
@@ -49,13 +58,14 @@ def _path(name: str | None) -> str | None:
 
 
 @verb(
+    "lab",
     help={
         "base": "the folder of kernel-patches/ to build",
         "tree": "your own kernel tree instead, as it is; never written to",
         "tarball": "the base's source from a file; needs --sha256",
         "sha256": "what the tarball's SHA-256 has to be",
         "config": "one more configuration fragment",
-    }
+    },
 )
 def build(
     _: Context,
@@ -73,7 +83,7 @@ def build(
     lab.build_selected(selection)
 
 
-@verb()
+@verb("lab")
 def boot(_: Context) -> None:
     """Leave a VM running and print how to reach it."""
     from harness import lab
@@ -81,7 +91,7 @@ def boot(_: Context) -> None:
     lab.boot()
 
 
-@verb()
+@verb("lab")
 def down(_: Context) -> None:
     """Stop the VM."""
     from harness import lab
@@ -89,7 +99,7 @@ def down(_: Context) -> None:
     lab.down()
 
 
-@verb(help={"command": "what to run there instead of a prompt"})
+@verb("lab", help={"command": "what to run there instead of a prompt"})
 def shell(_: Context, command: str = "") -> int:
     """A prompt in the guest; with a COMMAND, run that there."""
     from harness import lab
@@ -97,7 +107,7 @@ def shell(_: Context, command: str = "") -> int:
     return lab.shell(command)
 
 
-@verb(iterable=["path"], help={"path": "FILE... DIR"})
+@verb("lab", iterable=["path"], help={"path": "FILE... DIR"})
 def put(_: Context, path: list[str]) -> None:
     """FILE... DIR: copy files into a folder of the guest."""
     from harness import lab
@@ -105,7 +115,7 @@ def put(_: Context, path: list[str]) -> None:
     lab.put(path)
 
 
-@verb(iterable=["path"], help={"path": "FILE... DIR"})
+@verb("lab", iterable=["path"], help={"path": "FILE... DIR"})
 def get(_: Context, path: list[str]) -> None:
     """FILE... DIR: copy files out of the guest."""
     from harness import lab
@@ -114,11 +124,12 @@ def get(_: Context, path: list[str]) -> None:
 
 
 @verb(
+    "suite",
     help={
         "here": "in the VM that boot left running; refused if that is stale",
         "junit": "write a JUnit report to this file",
         "bare": "on the base without the series",
-    }
+    },
 )
 def test(c: Context, here: bool = False, junit: str | None = None, bare: bool = False) -> None:
     """Run the guest tests, or those named, in a VM of their own: test -- PYTEST ARGUMENTS."""
@@ -127,7 +138,7 @@ def test(c: Context, here: bool = False, junit: str | None = None, bare: bool = 
     suite.guest(shlex.split(c.remainder), here=here, junit=_path(junit), bare=bare)
 
 
-@verb()
+@verb("suite")
 def check(_: Context) -> None:
     """The project's own tests: lint, types, unit, guest."""
     from harness import suite
@@ -135,7 +146,7 @@ def check(_: Context) -> None:
     suite.check()
 
 
-@verb()
+@verb("doctor")
 def doctor(_: Context) -> None:
     """Show what this host has, lacks and will use."""
     from harness import doctor as doctor_
@@ -143,7 +154,7 @@ def doctor(_: Context) -> None:
     doctor_.report()
 
 
-@verb(name="clean", help={"all": "sources and keys as well"})
+@verb("lab", name="clean", help={"all": "sources and keys as well"})
 def clean(_: Context, all: bool = False) -> None:
     """Remove what was built and say how much that was."""
     from harness import lab

@@ -8,7 +8,7 @@ shell, put and get are collected here, and a bad call is status 2.
 
 import signal
 
-# Until the verbs can say so, Ctrl-C just ends this, without a traceback.
+# Until a verb is at work, Ctrl-C just ends this, without a traceback.
 signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import shlex  # noqa: E402
@@ -20,7 +20,9 @@ from invoke.program import Program  # noqa: E402
 
 import tasks  # noqa: E402
 from harness import run  # noqa: E402
-from harness.errors import EXIT_BAD_CALL, EXIT_INTERRUPTED  # noqa: E402
+from harness.errors import EXIT_BAD_CALL, EXIT_INTERRUPTED, end_at_once  # noqa: E402
+
+signal.signal(signal.SIGINT, end_at_once)
 
 # The verbs that take all the words behind them, and the flag that carries them.
 TAKES_WORDS = {"shell": "--command", "put": "--path", "get": "--path"}
@@ -74,7 +76,6 @@ class Lab(Program):
 
 def main(words: list[str]) -> None:
     """Run ./lab with these words; none list the verbs. Always ends the process."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     end = next((at for at, word in enumerate(words) if word in TAKES_WORDS or word == "--"), None)
     ours, theirs = words[:end], [] if end is None else words[end:]
     if "-v" in ours or "--verbose" in ours:

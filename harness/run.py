@@ -8,7 +8,6 @@ rule: it dies with the process that owns it.
 
 import contextlib
 import os
-import select
 import shlex
 import shutil
 import signal
@@ -154,13 +153,13 @@ def _collect(
 
 
 def _end_group(process: "subprocess.Popen[bytes]") -> None:
-    descriptor = os.pidfd_open(process.pid)
-    try:
+    # The program may have ended already, and been waited for.
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGTERM)
-        select.select([descriptor], [], [], GRACE)
+    try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(GRACE)
     finally:
-        # Not yet waited for, so its number is still its own.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        os.close(descriptor)
