@@ -60,11 +60,18 @@ def tree_fingerprint(tree: Path, *parts: str) -> str:
 
 
 def is_current(directory: Path, wanted: str) -> bool:
-    """Whether the folder was made from inputs of this fingerprint."""
+    """Whether the folder was made from inputs of this fingerprint, and has what it then had."""
     try:
-        return (directory / STAMP).read_text() == wanted
-    except OSError:
+        made_from, *names = (directory / STAMP).read_text().splitlines()
+    except (OSError, ValueError):
         return False
+    return made_from == wanted and all((directory / name).exists() for name in names)
+
+
+def stamp(directory: Path, wanted: str, files: Iterable[Path]) -> None:
+    """Say what a folder was made from, and which files make it complete."""
+    names = sorted(str(path.relative_to(directory)) for path in files)
+    (directory / STAMP).write_text("\n".join([wanted, *names]))
 
 
 def make(directory: Path, wanted: str, fill: Callable[[Path], None]) -> bool:
@@ -75,7 +82,7 @@ def make(directory: Path, wanted: str, fill: Callable[[Path], None]) -> bool:
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
     fill(beside)
-    (beside / STAMP).write_text(wanted)
+    stamp(beside, wanted, beside.iterdir())
     if directory.exists():
         old = directory.with_name(f"{directory.name}.old")
         shutil.rmtree(old, ignore_errors=True)

@@ -121,9 +121,10 @@ class Selection:
     def load(cls) -> "Selection":
         """The selection of the last build, or the default one."""
         try:
-            return cls(**json.loads((build_root() / "selection.json").read_text()))
-        except (OSError, ValueError, TypeError):
+            told = cls(**json.loads((build_root() / "selection.json").read_text()))
+        except (OSError, ValueError, TypeError, BadCall):
             return cls()
+        return told if isinstance(told.base, str) else cls()
 
     def save(self) -> None:
         """Make this the selection that later commands use."""

@@ -87,7 +87,7 @@ def kernel(layout: Layout, tree: Path, fragments: tuple[Path, ...], objects: int
             raise _first_error(error) from None
         current.note = f"{count.seen} objects"
     (obj / ".lab-started").unlink()
-    (obj / artefact.STAMP).write_text(wanted)
+    artefact.stamp(obj, wanted, (built.bzimage, built.vmlinux, built.gen_init_cpio))
     return built
 
 

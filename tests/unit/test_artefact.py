@@ -79,3 +79,12 @@ def test_a_step_that_fails_leaves_the_old_result(tmp_path: Path) -> None:
     assert not (target / "half").exists()
     make(target, "two", lambda path: (path / "whole").touch())
     assert not (target / "half").exists()
+
+
+def test_what_lost_a_file_is_made_anew(tmp_path: Path) -> None:
+    target = tmp_path / "tools"
+    assert make(target, "one", lambda path: (path / "bpftool").touch())
+    assert is_current(target, "one")
+    (target / "bpftool").unlink()
+    assert make(target, "one", lambda path: (path / "bpftool").touch())
+    assert (target / "bpftool").exists()
