@@ -23,6 +23,7 @@ MISSING = re.compile(
     r" in index|already exists in (?:index|working directory))$",
     re.MULTILINE,
 )
+BLUNT = re.compile(r"^(?:error|fatal): (.+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,8 @@ def apply(layout: Layout, series: tuple[Patch, ...]) -> None:
     ] and state.exists():
         return
     log = layout.log("patches")
-    _keep_local_changes(tree, applied)
+    if state.exists():
+        _keep_local_changes(tree, applied)
     with step("patches", f"applying {len(series)}") as current:
         kept = 0
         for entry, patch in zip(applied, series, strict=False):
@@ -81,36 +83,44 @@ def apply(layout: Layout, series: tuple[Patch, ...]) -> None:
                 break
             kept += 1
         applied = applied[:kept]
-        state.unlink(missing_ok=True)
-        _clear_interrupted(tree)
-        git(tree, "reset", "--hard", "--quiet", applied[-1]["commit"] if applied else BASE_TAG)
-        for patch in series[kept:]:
-            _apply_one(tree, patch, log)
-            commit = git(tree, "rev-parse", "HEAD").strip()
-            applied.append({"digest": patch.digest, "commit": commit})
-        beside = state.with_suffix(".new")
-        beside.write_text(json.dumps(applied))
-        beside.rename(state)
+        state.unlink(missing_ok=True)  # what a kill leaves is nobody's work
+        try:
+            _reset(tree, applied)
+            for patch in series[kept:]:
+                _apply_one(tree, patch, log)
+                commit = git(tree, "rev-parse", "HEAD").strip()
+                applied.append({"digest": patch.digest, "commit": commit})
+        except BaseException:
+            _reset(tree, applied)
+            raise
+        finally:
+            # Also after a failure: from here on a change in the tree is the user's.
+            beside = state.with_suffix(".new")
+            beside.write_text(json.dumps(applied))
+            beside.rename(state)
         current.note = f"{len(series)} applied" + (f", {kept} of them before" if kept else "")
 
 
-def _clear_interrupted(tree: Path) -> None:
-    """Remove what a killed git left; the build lock says that none is running."""
+def _reset(tree: Path, applied: list[dict[str, str]]) -> None:
+    """Take the tree to the last applied patch, whatever a killed git left.
+
+    The build lock says that none is running.
+    """
     shutil.rmtree(tree / ".git" / "rebase-apply", ignore_errors=True)
     (tree / ".git" / "index.lock").unlink(missing_ok=True)
+    git(tree, "reset", "--hard", "--quiet", applied[-1]["commit"] if applied else BASE_TAG)
 
 
 def _keep_local_changes(tree: Path, applied: list[dict[str, str]]) -> None:
     """Leave commits of the user's on a branch; refuse to go on over uncommitted changes."""
-    if not applied:
-        return  # nothing of the lab's was ever completed here: there is no work to lose
     if git(tree, "status", "--porcelain", "--untracked-files=no"):
         raise LabError(
             f"the series changed, but {tree} has uncommitted changes",
             hint="commit them there: the commit will be kept on a branch",
         )
     head = git(tree, "rev-parse", "HEAD").strip()
-    if head != applied[-1]["commit"]:
+    last = applied[-1]["commit"] if applied else BASE_TAG
+    if head != git(tree, "rev-parse", f"{last}^{{commit}}").strip():
         branch = f"kept-{head[:12]}"
         git(tree, "branch", "--force", branch, head)
         say(f"patches   your commits in {tree} are kept on its branch {branch}")
@@ -120,7 +130,6 @@ def _apply_one(tree: Path, patch: Patch, log: Path) -> None:
     try:
         git(tree, "am", "--quiet", "--keep-non-patch", str(patch.path), log=log)
     except CommandFailed as error:
-        git(tree, "am", "--abort", log=log)
         raise LabError(
             describe_failure(patch, error.output),
             log=log,
@@ -140,5 +149,6 @@ def describe_failure(patch: Patch, output: str) -> str:
         return f"{patch.path.name} does not apply: {file}, {hunk}"
     if found := MISSING.search(output):
         return f"{patch.path.name} does not apply: {found['file']}: {found['why']}"
-    last = output.strip().splitlines()[-1:] or ["git am failed"]
-    return f"{patch.path.name} does not apply: {last[0]}"
+    words = BLUNT.search(output)
+    why = words[1] if words else output.strip().partition("\n")[0] or "git am failed"
+    return f"{patch.path.name} does not apply: {why}"

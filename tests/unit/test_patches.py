@@ -134,6 +134,34 @@ def test_after_a_failure_a_mended_series_applies(layout: Layout, tmp_path: Path)
     assert subjects(layout) == ["base", "net: xdp: change 1"]
 
 
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [("", "Patch format"), ("\x80garbage\n", "Patch format"), ("cut", "corrupt patch at")],
+)
+def test_what_is_no_patch_is_named(layout: Layout, tmp_path: Path, content: str, why: str) -> None:
+    directory = make_series(layout, tmp_path, [{3: "three"}, {30: "thirty"}])
+    patch = sorted(directory.glob("*.patch"))[1]
+    good = patch.read_text()
+    patch.write_text(content if content != "cut" else good[: good.index("+thirty")])
+    with pytest.raises(LabError, match=rf"{patch.name} does not apply: .*{why}"):
+        apply(layout, parse_series(directory))
+    assert subjects(layout) == ["base", "net: xdp: change 1"]
+
+
+def test_work_in_the_tree_after_a_failure_is_not_lost(layout: Layout, tmp_path: Path) -> None:
+    directory = make_series(layout, tmp_path, [{3: "three"}])
+    patch = next(directory.glob("*.patch"))
+    good = patch.read_text()
+    patch.write_text(good.replace("-line 3", "-line 33"))
+    with pytest.raises(LabError):
+        apply(layout, parse_series(directory))
+    (layout.linux / "net/xdp.c").write_text("rebased by hand\n")
+    patch.write_text(good)
+    with pytest.raises(LabError, match="has uncommitted changes"):
+        apply(layout, parse_series(directory))
+    assert (layout.linux / "net/xdp.c").read_text() == "rebased by hand\n"
+
+
 def test_what_a_killed_git_left_is_no_obstacle(layout: Layout, tmp_path: Path) -> None:
     series = parse_series(make_series(layout, tmp_path, [{3: "three"}]))
     (layout.linux / ".git/index.lock").touch()
