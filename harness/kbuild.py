@@ -123,6 +123,9 @@ def _remove_half_written(obj: Path) -> None:
 def _configure(layout: Layout, tree: Path, fragments: tuple[Path, ...]) -> None:
     log = layout.log("config")
     obj = layout.objects
+    asked: dict[str, str] = {}
+    for path in fragments:
+        asked |= kconfig.read_fragment(path)
     try:
         run(_make(tree, obj, "tinyconfig"), deadline=120, log=log)
         config = obj / ".config"
@@ -137,9 +140,6 @@ def _configure(layout: Layout, tree: Path, fragments: tuple[Path, ...]) -> None:
                 log=log,
             ) from None
         raise
-    asked: dict[str, str] = {}
-    for path in fragments:
-        asked |= kconfig.parse(path.read_text())
     lost = kconfig.dropped(asked, kconfig.parse(config.read_text()), tree)
     if lost:
         raise LabError(

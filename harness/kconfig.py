@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from harness.errors import BadCall
+
 SET = re.compile(r"^CONFIG_(\w+)=(.*)$")
 UNSET = re.compile(r"^# CONFIG_(\w+) is not set$")
 SYMBOL = re.compile(r"^(?:menu)?config\s+(\w+)")
@@ -38,6 +40,23 @@ def parse(text: str) -> dict[str, str]:
             options[found[1]] = found[2]
         elif found := UNSET.match(line.strip()):
             options[found[1]] = "n"
+    return options
+
+
+def read_fragment(path: Path) -> dict[str, str]:
+    """The options of a fragment. Raises BadCall for a line that asks for nothing: a typing error.
+
+    `make olddefconfig` would pass over it without a word.
+    """
+    options: dict[str, str] = {}
+    for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
+        found = parse(line)
+        if not found and line.strip() and not line.strip().startswith("#"):
+            raise BadCall(
+                f"{path}, line {number} is no option: {line[:80]!r}",
+                hint="CONFIG_NAME=value, or # CONFIG_NAME is not set",
+            )
+        options |= found
     return options
 
 

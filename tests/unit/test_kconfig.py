@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.kconfig import dropped, holds, parse
+from harness.errors import BadCall
+from harness.kconfig import dropped, holds, parse, read_fragment
 
 KCONFIG = """\
 source "drivers/Kconfig"
@@ -158,3 +159,17 @@ def test_other_reasons(tree: Path, wanted: str, result: str, reason: str) -> Non
 def test_expressions(expression: str, expected: bool) -> None:
     values = {"A": "y", "M": "m", "S": '"text"', "N": "5"}
     assert holds(expression, values) is expected
+
+
+@pytest.mark.parametrize("line", ["CONFIG_VETH = y", "VETH=y", "CONFIG_TUN y", "\0binary"])
+def test_a_line_of_a_fragment_that_asks_for_nothing_is_named(tmp_path: Path, line: str) -> None:
+    fragment = tmp_path / "my.config"
+    fragment.write_text(f"# mine\n\nCONFIG_NET=y\n# CONFIG_USB is not set\n{line}\n")
+    with pytest.raises(BadCall, match=r"my\.config, line 5 is no option"):
+        read_fragment(fragment)
+
+
+def test_a_fragment_is_read(tmp_path: Path) -> None:
+    fragment = tmp_path / "my.config"
+    fragment.write_text("# mine\n\nCONFIG_NET=y\n# CONFIG_USB is not set\n")
+    assert read_fragment(fragment) == {"NET": "y", "USB": "n"}
