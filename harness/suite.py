@@ -108,8 +108,11 @@ def guest(
         raise BadCall("--here and --bare exclude each other")
     if bare:
         selection = replace(selection, bare=True)
-    options = ["-c", str(ROOT / "pyproject.toml"), *arguments]
-    if not any(Path(word.partition("::")[0]).exists() for word in arguments):
+    named = [path for word in arguments if (path := Path(word.partition("::")[0])).exists()]
+    # Tests are called by their path below rootdir; one outside it would have no name.
+    root = os.path.commonpath([ROOT, *(path.resolve() for path in named)])
+    options = ["-c", str(ROOT / "pyproject.toml"), f"--rootdir={root}", *arguments]
+    if not named:
         options.append(str(GUEST_TESTS))
     if junit:
         options.append(f"--junit-xml={junit}")
