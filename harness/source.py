@@ -61,9 +61,13 @@ def prepare(layout: Layout, base: Base, selection: Selection) -> None:
         else:
             tarball, version = _from_apt(layout.downloads, base, log)
         beside.mkdir(parents=True)
-        _unpack(tarball, beside, log)
-        _commit(beside, version, log)
-        (beside / ".git" / "lab-origin").write_text(wanted)
+        try:
+            _unpack(tarball, beside, log)
+            _commit(beside, version, log)
+            (beside / ".git" / "lab-origin").write_text(wanted)
+        except BaseException:
+            shutil.rmtree(beside, ignore_errors=True)  # 2 GB, on a disk that may be full
+            raise
         beside.rename(layout.linux)
         current.note = version
 
