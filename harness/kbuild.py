@@ -16,7 +16,8 @@ from harness.progress import Step, step
 from harness.run import CommandFailed, run
 
 BUILD_DEADLINE = 3600.0  # seconds; 6 to 9 minutes were seen on 2 cores
-LAST_MOMENTS_NS = 20 * 10**9  # no program takes longer between two writes to a file
+SECOND_NS = 10**9
+LAST_MOMENTS_NS = 20 * SECOND_NS  # no program takes longer between two writes to a file
 COMPILED = re.compile(r"^\s+(?:CC|AS)\s")
 
 # The same tree gives the same kernel, byte for byte, and ccache keeps hitting.
@@ -99,10 +100,10 @@ def _make(tree: Path, obj: Path, *targets: str) -> list[str]:
 def _remove_half_written(obj: Path) -> None:
     """Remove what programs that were killed may have left half-written.
 
-    Kbuild writes .X.cmd once X is complete; an X that is newer than its .cmd
-    was being written when the last build was killed. All else is suspect if it was
-    written in that build's last moments. Not more: all objects depend on objtool,
-    which has no .cmd, and would be made again. include/ is written beside and renamed.
+    Kbuild writes .X.cmd at once when X is complete; an X that is newer than its
+    .cmd was being written when the last build was killed. What has no .cmd is
+    suspect if it was written in that build's last moments. Not more: all objects
+    depend on objtool, which has none. include/ is written beside and renamed.
     """
     marker = obj / ".lab-started"
     if not marker.exists():
@@ -111,12 +112,16 @@ def _remove_half_written(obj: Path) -> None:
     files = [path for path in obj.rglob("*") if path.is_file() and not path.is_symlink()]
     files.remove(marker)  # a kill in the middle of this is made good by the next call
     times = {path: path.stat().st_mtime_ns for path in files}
-    last_moments = max(since, max(times.values(), default=since) - LAST_MOMENTS_NS)
+    end = max(times.values(), default=since)
     for path, written in times.items():
         if path.is_relative_to(obj / "include"):
             continue
-        complete = times.get(path.with_name(f".{path.name}.cmd"), written)
-        if written >= last_moments or written > max(since, complete):
+        complete = times.get(path.with_name(f".{path.name}.cmd"))
+        if path.suffix == ".cmd":
+            bound = end - SECOND_NS
+        else:
+            bound = end - LAST_MOMENTS_NS if complete is None else complete + 1
+        if written >= max(since, bound):
             path.unlink()
 
 

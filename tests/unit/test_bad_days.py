@@ -31,6 +31,8 @@ def test_only_what_a_kill_may_have_halved_is_removed(tmp_path: Path) -> None:
         _write(tmp_path / "tools/objtool/objtool", 110),
         _write(tmp_path / "done.o", 120),
         _write(tmp_path / ".done.o.cmd", 121),
+        _write(tmp_path / "late.o", 195),
+        _write(tmp_path / ".late.o.cmd", 196),
         _write(tmp_path / "include/config/auto.conf", 199),
     ]
     gone = [
