@@ -14,6 +14,7 @@ from harness.config import Selection, build_root
 from harness.errors import BadCall
 from harness.lock import locked
 from harness.progress import say, step
+from harness.tap import TapUnavailable, open_taps
 
 
 def machine_dir() -> Path:
@@ -35,11 +36,15 @@ def boot() -> keeper.Running:
     with locked(build_root()):
         artefacts = build(Selection.load())
         running = keeper.ask(directory)
-        if running and running.fingerprint == artefacts.fingerprint:
+        remedied = running is not None and bool(running.no_tap) and _tap_can_be_had()
+        if running and running.fingerprint == artefacts.fingerprint and not remedied:
             say(f"boot      kept the VM that runs already (QEMU is process {running.qemu_pid})")
             return running
         if running:
-            say("boot      replacing a VM that runs an older kernel or image")
+            why = (
+                "has no tap, which can be had now" if remedied else "runs an older kernel or image"
+            )
+            say(f"boot      replacing a VM that {why}")
             keeper.stop(directory)
         accelerator = artefacts.accelerator
         with step("boot", f"under {accelerator.name}: {accelerator.reason}") as current:
@@ -50,6 +55,15 @@ def boot() -> keeper.Running:
         say(f"boot      eth1 is missing: {running.no_tap}")
     say(f"          {_how_to_reach(running)}")
     return running
+
+
+def _tap_can_be_had() -> bool:
+    try:
+        (tap,) = open_taps(1)
+    except TapUnavailable:
+        return False
+    tap.close()
+    return True
 
 
 def _how_to_reach(running: keeper.Running) -> str:

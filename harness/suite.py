@@ -120,6 +120,7 @@ def guest(
         verdict = Verdict(bench)
         sys.stdout.flush()
         status = pytest.main(options, plugins=[fixtures, verdict])
+        sys.stdout.flush()  # before the error, which is not buffered
     if verdict.interrupted:
         raise KeyboardInterrupt
     if status in (pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.NO_TESTS_COLLECTED):
