@@ -146,6 +146,15 @@ def check(_: Context) -> None:
     suite.check()
 
 
+@verb("bench")
+def bench(_: Context) -> None:
+    """Count what the series costs, in guest instructions; builds the bare kernel too."""
+    from harness import bench as bench_
+    from harness.config import Selection
+
+    bench_.report(Selection.load())
+
+
 @verb("doctor")
 def doctor(_: Context) -> None:
     """Show what this host has, lacks and will use."""

@@ -67,6 +67,7 @@ int skb_observer(struct __sk_buff *ctx)
 	struct skb_record rec = {};
 	struct counts *counted;
 	__u32 zero = 0, seq;
+	__u32 *meta;
 
 	counted = bpf_map_lookup_elem(&counts, &zero);
 	if (!counted)
@@ -76,6 +77,9 @@ int skb_observer(struct __sk_buff *ctx)
 		return TC_ACT_UNSPEC;
 	}
 	record(ctx, &rec);
+	meta = (void *)(long)ctx->data_meta;
+	if ((void *)(meta + 1) <= (void *)(long)ctx->data)
+		rec.meta = *meta;
 	seq = __sync_fetch_and_add(&counted->seen, 1);
 	if (!bpf_map_update_elem(&records, &seq, &rec, BPF_NOEXIST))
 		__sync_fetch_and_add(&counted->recorded, 1);

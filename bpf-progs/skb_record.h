@@ -7,7 +7,7 @@
 /*
  * One skb at TC ingress. Of fixed width and without holes; the twin is
  * harness/skb.py, a unit test holds the two together. EtherTypes are in
- * host order, the rest is as the skb has it.
+ * host order, the rest is as the skb has it. meta: the first bytes of XDP's metadata.
  */
 struct skb_record {
 	__u64 tstamp;
@@ -27,7 +27,7 @@ struct skb_record {
 	__u8 pkt_type;
 	__u16 meta_len;
 	__u16 data_len;
-	__u32 reserved;
+	__u32 meta;
 	__u8 data[SKB_RECORD_DATA];
 };
 

@@ -8,18 +8,22 @@ as one script: `Object.load` and the like give lines, `Bpf.run` runs them.
 import json
 import shlex
 import struct
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.config import ROOT
 from harness.errors import LabError
+from harness.run import run
 
 if TYPE_CHECKING:
     from harness.guest import Guest
 
 PIN_ROOT = "/sys/fs/bpf/lab"
 GUEST_DIRECTORY = "/lab"
+BPFCALL = ROOT / "images" / "bpfcall.c"
 SUFFIX = ".bpf.o"
 LOG_LINES = 80
 
@@ -116,19 +120,39 @@ class Bpf:
         files = sorted(self._objects.glob(f"*{SUFFIX}"))
         if not files:
             raise BpfError(f"no BPF objects in {self._objects}", hint="./lab build")
-        self._guest.put(files, GUEST_DIRECTORY)
+        with tempfile.TemporaryDirectory() as directory:
+            # Against the host's libc, as all programs of the guest are.
+            tool = Path(directory) / BPFCALL.stem
+            run(["gcc", "-O2", "-Wall", "-Werror", "-o", tool, BPFCALL], deadline=60)
+            self._guest.put([*files, tool], GUEST_DIRECTORY)
         self._there = True
 
 
-def attach(program: str, device: str) -> str:
-    """The line that attaches a pinned XDP program to a device, in the driver."""
-    return f"bpftool net attach xdpdrv pinned {program} dev {device}"
+def attach(program: str, device: str, mode: str = "xdpdrv") -> str:
+    """The line that attaches a pinned XDP program to a device; mode: or xdpgeneric."""
+    return f"bpftool net attach {mode} pinned {program} dev {device}"
 
 
-def observe(program: str, device: str) -> list[str]:
-    """Lines that put a pinned TC program at a device's ingress."""
+def entry(path: str, key: int, value: int, program: str) -> str:
+    """The line that writes a devmap's or cpumap's entry that runs a pinned program."""
+    return f"{GUEST_DIRECTORY}/bpfcall entry {path} {key} {value} {program}"
+
+
+def live(program: str, device: str, repeat: int, frame: bytes) -> str:
+    """The line that runs a pinned program on live frames, as if they came in by device."""
+    index = f"$(cat /sys/class/net/{device}/ifindex)"
+    return f"{_printf(frame)} | {GUEST_DIRECTORY}/bpfcall live {program} {index} {repeat}"
+
+
+def by_tap(device: str, frame: bytes) -> str:
+    """The line that lets a frame come in by a tap of the guest's."""
+    return f"{_printf(frame)} | {GUEST_DIRECTORY}/bpfcall tap {device}"
+
+
+def observe(program: str, device: str, within: str = "") -> list[str]:
+    """Lines that put a pinned TC program at a device's ingress; within: see topology.within."""
     return batch(
-        "tc -batch -",
+        f"{within}/bin/tc -batch -",
         [
             f"qdisc add dev {device} clsact",
             f"filter add dev {device} ingress bpf direct-action object-pinned {program}",
@@ -161,6 +185,11 @@ def entries(dumped: str) -> dict[bytes, bytes]:
 def u32(value: int) -> bytes:
     """An unsigned 32-bit key or value as the guest, little-endian, keeps it."""
     return struct.pack("<I", value)
+
+
+def _printf(data: bytes) -> str:
+    octal = "".join(f"\\{byte:03o}" for byte in data)
+    return f"printf '{octal}'"
 
 
 def _decimal(data: bytes) -> str:

@@ -41,6 +41,8 @@ class Spec:
     monitor_fd: a connected Unix socket for QMP.
     tap_fd: the tap of the NIC under test; None where no tap can be had.
     memory_mib, cpus: the guest's size.
+    icount: the guest's clock counts its instructions, one a nanosecond; for one CPU
+    and one thread of TCG.
     """
 
     kernel: Path
@@ -51,6 +53,7 @@ class Spec:
     tap_fd: int | None
     memory_mib: int = 512
     cpus: int = 2
+    icount: bool = False
 
 
 def argv(spec: Spec) -> list[str]:
@@ -78,6 +81,8 @@ def argv(spec: Spec) -> list[str]:
         "-netdev", f"user,id=management,restrict=on,hostfwd=tcp:127.0.0.1:0-:{SSH_PORT}",
         "-device", "virtio-net-pci,netdev=management,addr=0x2,romfile=",
     ]  # fmt: skip
+    if spec.icount:
+        line += ["-icount", "shift=0,sleep=off"]
     if spec.tap_fd is not None:
         line += [
             # vhost=off: hash reports need QEMU's own data path. ctrl_vlan=off:

@@ -27,7 +27,7 @@ LAYOUT: Final = (
     ("pkt_type", "B"),
     ("meta_len", "H"),
     ("data_len", "H"),
-    ("reserved", "I"),
+    ("meta", "I"),
     ("data", "128s"),
 )
 FORMAT: Final = "<" + "".join(code for _, code in LAYOUT)
@@ -42,7 +42,8 @@ class SkbRecord:
     len: bytes, from the Ethernet header on; ifindex: of skb->dev; cpu: where
     the observer ran. protocol, vlan_proto: EtherTypes in host order.
     l4_hash, sw_hash, vlan_present: 0 or 1. pkt_type: PACKET_HOST (0) and so on.
-    meta_len: bytes of XDP metadata. data: the first data_len bytes of the
+    meta_len: bytes of XDP metadata; meta: the first four of
+    them. data: the first data_len bytes of the
     frame, at most 128.
     """
 
@@ -63,6 +64,7 @@ class SkbRecord:
     pkt_type: int
     meta_len: int
     data_len: int
+    meta: int
     data: bytes
 
     @classmethod
@@ -71,7 +73,6 @@ class SkbRecord:
         if len(raw) != SIZE:
             raise ValueError(f"an skb record has {SIZE} bytes, not {len(raw)}")
         values = dict(zip((name for name, _ in LAYOUT), struct.unpack(FORMAT, raw), strict=True))
-        del values["reserved"]
         values["data"] = values["data"][: values["data_len"]]
         return cls(**values)
 

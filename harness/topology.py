@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Ways through the guest: frames enter by the NIC, a program redirects them, an observer records.
 
-A test makes a `Redirection` and calls `capture`; that returns only when the
+A test makes a `Way` and calls `capture`; that returns only when the
 observer has recorded every frame that was sent, so no test can pass on nothing.
 """
 
@@ -10,11 +10,12 @@ import errno
 import re
 import socket
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.bpf import Bpf, Object, attach, batch, entries, observe, u32, update
+from harness.bpf import Bpf, Object, attach, batch, by_tap, entries, observe, u32, update
 from harness.errors import LabError
 from harness.packets import Frame
 from harness.skb import SkbRecord
@@ -24,6 +25,10 @@ CAPTURE_SECONDS = 5
 SEND_SECONDS = 5.0
 CPUS = 2
 VETH_INDEX = 100  # v0's, chosen so that the devmap can be filled without asking
+VETH2_INDEX = 200  # of a second pair
+OBSERVER = Object("skb_observer")
+OBSERVE = OBSERVER.program("skb_observer")
+PASSING = Object("xdp_pass")
 CPUMAP_QUEUE = 2048  # frames; the default of 192 is less than what one burst may hold
 
 
@@ -65,35 +70,52 @@ class Nic:
         return True
 
 
-class Redirection:
-    """A program on the NIC that redirects, and an observer at the far end.
+@dataclass(frozen=True)
+class Tap:
+    """A tap of the guest's, that a process there writes to."""
 
-    rss_key: of the NIC, as ethtool shows it.
+    device: str
+    bpf: Bpf
+
+    def send(self, frames: Sequence[Frame]) -> None:
+        """Let the frames come in, in this order."""
+        self.bpf.run([by_tap(self.device, frame.data) for frame in frames])
+
+
+class Way:
+    """A way through the guest: a program on the device, and an observer at the far end.
+
+    rss_key: of the NIC, as ethtool shows it; b"" for a tap.
     """
 
-    def __init__(
-        self, bpf: Bpf, nic: Nic, program: Object, observer: Object, rss_key: bytes
-    ) -> None:
+    def __init__(self, bpf: Bpf, device: Nic | Tap, program: Object, rss_key: bytes = b"") -> None:
         self.bpf = bpf
-        self.nic = nic
+        self.device = device
         self.program = program
         self.rss_key = rss_key
-        self._observer = observer
         self._captured = 0
 
-    def capture(self, frames: Sequence[Frame]) -> dict[int, SkbRecord]:
+    def capture(
+        self, frames: Sequence[Frame], seconds: int = CAPTURE_SECONDS
+    ) -> dict[int, SkbRecord]:
         """Send frames and return the skbs that they became, by the frames' ids.
 
-        Raises CaptureError unless each of them was recorded within 5 s (of the
-        guest's clock), each once and nothing else of the lab's; ValueError if
+        Raises CaptureError unless each of them was recorded within these seconds (of
+        the guest's clock), each once and nothing else of the lab's; ValueError if
         there are none or two have the same id.
         """
+        return {record.id: record for record in self.capture_copies(frames, 1, seconds)}
+
+    def capture_copies(
+        self, frames: Sequence[Frame], copies: int, seconds: int = CAPTURE_SECONDS
+    ) -> list[SkbRecord]:
+        """As `capture`, where each frame must be seen that many times; in the order seen."""
         if not frames or len({frame.id for frame in frames}) != len(frames):
             raise ValueError("frames to capture: at least one, each with an id of its own")
-        self.nic.send(frames)
-        before, self._captured = self._captured, self._captured + len(frames)
+        self.device.send(frames)
+        before, self._captured = self._captured, self._captured + copies * len(frames)
         printed = self.bpf.script(
-            CAPTURE_SCRIPT, (self._observer.maps, str(self._captured), str(CAPTURE_SECONDS))
+            CAPTURE_SCRIPT, (OBSERVER.maps, str(self._captured), str(seconds))
         )
         counts, dumped = printed.splitlines()[:2]
         seen, _, other = _counts(entries(counts))
@@ -102,43 +124,78 @@ class Redirection:
             for key, value in entries(dumped).items()
         }
         new = [record for sequence, record in sorted(records.items()) if sequence >= before]
-        if seen != self._captured or {r.id for r in new} != {f.id for f in frames}:
+        ids = Counter(record.id for record in new)
+        if seen != self._captured or ids != {frame.id: copies for frame in frames}:
             raise CaptureError(
-                f"{seen - before} frames of {len(frames)} were seen"
+                f"{seen - before} frames of {copies * len(frames)} were seen"
                 f" ({len(new)} recorded, {other} of the guest's own)\n{self._statistics()}"
             )
-        return {record.id: record for record in new}
+        return new
 
     def _statistics(self) -> str:
         return self.bpf.run(["ip -s link show up", "bpftool net"])
 
 
-def redirect(
-    bpf: Bpf, nic: Nic, name: str, to: To, *, program: str = "", bound: bool = False
-) -> Redirection:
-    """Build the way through the guest, in one round trip.
+def lay(
+    bpf: Bpf,
+    nic: Nic,
+    name: str,
+    program: str,
+    lines: Sequence[str],
+    *,
+    observed: Sequence[str],
+    bound: bool = False,
+    mode: str = "xdpdrv",
+    namespace: str = "",
+) -> Way:
+    """Build a way through the guest, in one round trip.
 
-    name: of the object whose program redirects. program: one of its programs,
-    else to_dev or to_cpu by `to`. bound: to the NIC, as a program must be that
-    calls the driver's getters. Raises BpfError.
+    name, program: of the object, and which of its programs goes on the NIC, "" if none.
+    lines: what lies behind it; they run when that object is loaded.
+    observed: the devices at whose TC ingress skbs are recorded. bound: to the
+    NIC, as a program must be that calls the driver's getters. mode: how it is
+    attached. namespace: where the observed devices are. Raises BpfError.
     """
-    redirecting = Object(name, nic.device if bound else None)
-    observer = Object("skb_observer")
-    program = program or ("to_cpu" if to is To.CPU else "to_dev")
-    observed = nic.device if to is To.CPU else "v1"
+    first = Object(name, nic.device if bound else None)
+    inside = within(namespace)
     printed = bpf.run(
         [
-            observer.load(),
-            redirecting.load(),
+            OBSERVER.load(),
+            first.load(),
             f"ip link set dev {nic.device} promisc on up",
-            *(_cpus(redirecting) if to is To.CPU else _veth(redirecting, to)),
-            *observe(observer.program("skb_observer"), observed),
+            *lines,
+            *(line for device in observed for line in observe(OBSERVE, device, inside)),
             f"ethtool -K {nic.device} rxhash on",
-            attach(redirecting.program(program), nic.device),
+            *([attach(first.program(program), nic.device, mode)] if program else []),
             f"ethtool -x {nic.device}",
         ]
     )
-    return Redirection(bpf, nic, redirecting, observer, rss_key(printed))
+    return Way(bpf, nic, first, rss_key(printed))
+
+
+def redirect(
+    bpf: Bpf,
+    nic: Nic,
+    name: str,
+    to: To,
+    *,
+    program: str = "",
+    bound: bool = False,
+    mtu: int = 1500,
+) -> Way:
+    """A way whose program redirects.
+
+    program: else to_dev or to_cpu by `to`. mtu: of v0 and v1. The rest as `lay`.
+    """
+    redirecting = Object(name, nic.device if bound else None)
+    if to is To.CPU:
+        lines, observed = cpus(redirecting), nic.device
+    else:
+        lines, observed = [*veth(napi=to is To.VETH, mtu=mtu), *devmap(redirecting)], "v1"
+        if to is To.VETH_GRO:
+            lines.append("ethtool -K v1 gro on")
+    program = program or ("to_cpu" if to is To.CPU else "to_dev")
+    return lay(bpf, nic, name, program, lines, observed=[observed], bound=bound)
 
 
 def rss_key(printed: str) -> bytes:
@@ -149,30 +206,56 @@ def rss_key(printed: str) -> bytes:
     return bytes.fromhex(found[1].replace(":", ""))
 
 
-def _veth(redirecting: Object, to: To) -> list[str]:
-    """v0, which the program redirects to, and its peer v1, where the frames arrive.
+def veth(
+    name: str = "v",
+    index: int = VETH_INDEX,
+    *,
+    napi: bool = True,
+    namespace: str = "",
+    mtu: int = 1500,
+) -> list[str]:
+    """Lines that make v0, with that index, and its peer v1, in the namespace if one is named.
 
-    veth_xdp_xmit drops unless the peer has NAPI, which XDP or GRO gives it.
+    napi: let v1 run a program that passes. veth_xdp_xmit drops unless the
+    peer has NAPI, which XDP or GRO gives it.
     """
-    passing = Object("xdp_pass")
-    if to is To.VETH:
-        napi = [passing.load(), attach(passing.program("xdp_pass"), "v1")]
-    else:
-        napi = ["ethtool -K v1 gro on"]
     links = [
-        f"link add v0 index {VETH_INDEX} type veth peer name v1",
-        "link set dev v0 up",
-        "link set dev v1 up",
+        f"link add {name}0 index {index} mtu {mtu} type veth peer name {name}1 mtu {mtu}"
+        + (f" netns {namespace}" if namespace else ""),
+        f"link set dev {name}0 up",
     ]
-    return [
+    inside = within(namespace)
+    lines = [
+        *([f"ip netns add {namespace}"] if namespace else []),
         *batch("ip -batch -", links),
-        *napi,
-        *update(redirecting.map("devmap"), {u32(0): u32(VETH_INDEX)}),
+        f"{inside}/bin/ip link set dev {name}1 up",
     ]
+    if napi:
+        lines.append(f"[ -d {PASSING.directory} ] || {PASSING.load()}")
+        lines.append(inside + attach(PASSING.program("xdp_pass"), f"{name}1"))
+    return lines
 
 
-def _cpus(redirecting: Object) -> list[str]:
-    values = {u32(cpu): u32(CPUMAP_QUEUE) for cpu in range(CPUS)}
+def within(namespace: str) -> str:
+    """What to put before a command, with its path, that must run in that network namespace.
+
+    Not `ip netns exec`: that hides bpffs below a new /sys. With its path, for
+    busybox's nsenter prefers busybox's applets.
+    """
+    return f"nsenter --net=/run/netns/{namespace} " if namespace else ""
+
+
+def devmap(redirecting: Object, *indices: int) -> list[str]:
+    """Lines that let the object's devmap lead to these devices, v0 if none is given."""
+    values = dict(enumerate(indices or (VETH_INDEX,)))
+    return update(
+        redirecting.map("devmap"), {u32(at): u32(index) + u32(0) for at, index in values.items()}
+    )
+
+
+def cpus(redirecting: Object) -> list[str]:
+    """Lines that let the object's cpumap lead to both CPUs."""
+    values = {u32(cpu): u32(CPUMAP_QUEUE) + u32(0) for cpu in range(CPUS)}
     return update(redirecting.map("cpumap"), values)
 
 

@@ -45,9 +45,9 @@ def test_a_frame_that_is_lost_is_no_empty_capture(bpf: Bpf, nic: Nic) -> None:
     way = redirect(bpf, nic, "redirect_plain", To.VETH)
     foreign = bytes.fromhex("ffffffffffff 525400000099 0800") + bytes(60)
     with pytest.raises(CaptureError, match="0 frames of 1 were seen"):
-        way.capture([Frame(0, foreign)])
+        way.capture([Frame(0, foreign)], seconds=1)
 
 
 def test_the_verifiers_words_are_shown(bpf: Bpf) -> None:
-    with pytest.raises(BpfError, match="calling kernel function|device-bound"):
+    with pytest.raises(BpfError, match=r"calling kernel function|device-bound"):
         bpf.load("redirect_hash")

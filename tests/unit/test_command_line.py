@@ -61,7 +61,19 @@ def test_a_bad_call_is_told_and_is_status_2(
 
 def test_help_of_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
     _, listed, _ = lab(capsys, "--list")
-    verbs = ("build", "boot", "down", "shell", "put", "get", "test", "check", "doctor", "clean")
+    verbs = [
+        "build",
+        "boot",
+        "down",
+        "shell",
+        "put",
+        "get",
+        "test",
+        "check",
+        "bench",
+        "doctor",
+        "clean",
+    ]
     for name in verbs:
         assert name in listed
         status, stdout, stderr = lab(capsys, name, "--help")

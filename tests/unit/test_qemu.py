@@ -54,6 +54,11 @@ def test_without_a_tap_there_is_no_tested_nic() -> None:
     assert argv(replace(SPEC, tap_fd=None)) == WITHOUT_TAP
 
 
+def test_counting_instructions_adds_icount_and_nothing_else() -> None:
+    counting = argv(replace(SPEC, tap_fd=None, icount=True))
+    assert counting == [*WITHOUT_TAP, "-icount", "shift=0,sleep=off"]
+
+
 def test_a_comma_in_the_consoles_path_is_doubled() -> None:
     line = argv(replace(SPEC, console=Path("/a,b/console.log")))
     assert "file,id=console,path=/a,,b/console.log" in line

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Stores what the map has for each frame, twice if it has two; one program a way on. */
+#include "hints.h"
+
+#ifndef XDP
+#define XDP "xdp"
+#endif
+
+SEC(XDP)
+int to_dev(struct xdp_md *ctx)
+{
+	store_hints(ctx, FIRST);
+	store_hints(ctx, SECOND);
+	return redirect_to_dev();
+}
+
+SEC(XDP)
+int to_all(struct xdp_md *ctx)
+{
+	store_hints(ctx, FIRST);
+	return bpf_redirect_map(&devmap, 0, BPF_F_BROADCAST);
+}
+
+SEC(XDP)
+int to_cpu(struct xdp_md *ctx)
+{
+	store_hints(ctx, FIRST);
+	return redirect_to_other_cpu();
+}
+
+SEC(XDP)
+int pass(struct xdp_md *ctx)
+{
+	store_hints(ctx, FIRST);
+	return XDP_PASS;
+}
+
+SEC(XDP)
+int tx(struct xdp_md *ctx)
+{
+	store_hints(ctx, FIRST);
+	return XDP_TX;
+}
+
+SEC(XDP "/devmap")
+int on_devmap(struct xdp_md *ctx)
+{
+	store_hints(ctx, ENTRY);
+	return XDP_PASS;
+}
+
+SEC(XDP "/cpumap")
+int on_cpumap(struct xdp_md *ctx)
+{
+	store_hints(ctx, ENTRY);
+	return XDP_PASS;
+}
+
+/* Sends frames with an even id on. */
+SEC(XDP "/cpumap")
+int on_cpumap_to_dev(struct xdp_md *ctx)
+{
+	store_hints(ctx, ENTRY);
+	if (lab_frame_id(ctx->data, ctx->data_end) & 1)
+		return XDP_PASS;
+	return redirect_to_dev();
+}
+
+char LICENSE[] SEC("license") = "GPL";

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What bpftool and the like have no words for:
+ *
+ *	bpfcall entry MAP KEY VALUE PROGRAM
+ *		a devmap's or cpumap's entry that runs a program
+ *	bpfcall live PROGRAM IFINDEX REPEAT <FRAME
+ *		REPEAT live frames, as if they had come in by that device
+ *
+ *	bpfcall tap DEVICE <FRAME
+ *		one frame that comes in by an existing tap
+ *
+ * Maps and programs are paths in bpffs.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/bpf.h>
+#include <linux/if.h>
+#include <linux/if_tun.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static int checked(const char *what, int ret)
+{
+	if (ret < 0) {
+		fprintf(stderr, "bpfcall: %s: %s\n", what, strerror(errno));
+		exit(1);
+	}
+	return ret;
+}
+
+static int bpf(const char *what, enum bpf_cmd cmd, union bpf_attr *attr)
+{
+	return checked(what, syscall(__NR_bpf, cmd, attr, sizeof(*attr)));
+}
+
+static int pinned(const char *path)
+{
+	union bpf_attr attr = { .pathname = (__u64)path };
+
+	return bpf(path, BPF_OBJ_GET, &attr);
+}
+
+static void entry(char **argv)
+{
+	__u32 key = atoi(argv[1]);
+	struct bpf_devmap_val value = {	/* struct bpf_cpumap_val is laid out alike */
+		.ifindex = atoi(argv[2]),
+		.bpf_prog.fd = pinned(argv[3]),
+	};
+	union bpf_attr attr = {
+		.map_fd = pinned(argv[0]),
+		.key = (__u64)&key,
+		.value = (__u64)&value,
+	};
+
+	bpf("map update", BPF_MAP_UPDATE_ELEM, &attr);
+}
+
+static void live(char **argv)
+{
+	static char frame[4096];
+	ssize_t len = read(STDIN_FILENO, frame, sizeof(frame));
+	struct xdp_md ctx = { .data_end = len, .ingress_ifindex = atoi(argv[1]) };
+	union bpf_attr attr = {
+		.test.prog_fd = pinned(argv[0]),
+		.test.data_in = (__u64)frame,
+		.test.data_size_in = len,
+		.test.ctx_in = (__u64)&ctx,
+		.test.ctx_size_in = sizeof(ctx),
+		.test.repeat = atoi(argv[2]),
+		.test.flags = BPF_F_TEST_XDP_LIVE_FRAMES,
+	};
+
+	bpf("test run", BPF_PROG_TEST_RUN, &attr);
+}
+
+static void tap(char **argv)
+{
+	struct ifreq request = { .ifr_flags = IFF_TAP | IFF_NO_PI };
+	static char frame[4096];
+	ssize_t len = read(STDIN_FILENO, frame, sizeof(frame));
+	int fd = checked("/dev/net/tun", open("/dev/net/tun", O_RDWR));
+
+	strncpy(request.ifr_name, argv[0], IFNAMSIZ - 1);
+	checked(argv[0], ioctl(fd, TUNSETIFF, &request));
+	checked("write", write(fd, frame, len));
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 6 && !strcmp(argv[1], "entry"))
+		entry(argv + 2);
+	else if (argc == 5 && !strcmp(argv[1], "live"))
+		live(argv + 2);
+	else if (argc == 3 && !strcmp(argv[1], "tap"))
+		tap(argv + 2);
+	else
+		return 2;
+	return 0;
+}

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Hash, VLAN tag and timestamp together over a redirect: what was stored arrives, and no more."""
+
+import itertools
+
+import pytest
+
+from harness.bpf import Bpf
+from harness.hints import (
+    DONE,
+    ETH_P_8021AD,
+    ETH_P_8021Q,
+    UNSET,
+    Hints,
+    give,
+    returned,
+    seen,
+)
+from harness.oracle import RssType
+from harness.packets import KINDS, build, random_flows
+from harness.topology import Nic, To, redirect
+
+FAR_SIDES = pytest.mark.parametrize("to", To, ids=[to.name.lower() for to in To])
+
+UDP4 = RssType.L3_IPV4 | RssType.L4 | RssType.L4_UDP
+
+# Two values of each field, and none: every subset is among the 27.
+SUBSETS = [
+    Hints(*fields)
+    for fields in itertools.product(
+        (None, (0x12345678, int(UDP4)), (0x89ABCDEF, int(RssType.L3_IPV6))),
+        (None, (ETH_P_8021Q, 0x2ABC), (ETH_P_8021AD, 0xF001)),
+        (None, 1, 0x1234_5678_9ABC_DEF0),
+    )
+]
+EXTREMES = [
+    Hints((0, int(RssType.NONE)), (ETH_P_8021Q, 0), 0),
+    Hints((0xFFFFFFFF, 0x1FF), (ETH_P_8021AD, 0xFFFF), 2**64 - 1),
+    Hints((0xFFFFFFFF, int(RssType.NONE)), (ETH_P_8021AD, 0), 2**63),
+    Hints((0, int(UDP4)), (ETH_P_8021Q, 0xFFFF), 2**63 - 1),
+]
+
+
+def arrive(bpf: Bpf, nic: Nic, to: To, seed: int, stored: list[Hints]) -> None:
+    way = redirect(bpf, nic, "store_hints", to)
+    hints = dict(enumerate(stored))
+    bpf.run(give(way.program, hints))
+    flows = random_flows(len(hints), seed, KINDS)
+    frames = [build(flow, number) for number, flow in enumerate(flows)]
+    records = way.capture(frames)
+    assert len(records) == len(hints)
+    answers = returned(bpf.dump(way.program.map("returned")))
+    assert answers == dict.fromkeys(hints, DONE)
+    for number, given in hints.items():
+        assert seen(records[number]) == given.over(UNSET), given
+        assert frames[number].data.startswith(records[number].data)
+
+
+@FAR_SIDES
+def test_each_subset(bpf: Bpf, nic: Nic, to: To, seed: int) -> None:
+    arrive(bpf, nic, to, seed, SUBSETS)
+
+
+@FAR_SIDES
+def test_extremes(bpf: Bpf, nic: Nic, to: To, seed: int) -> None:
+    arrive(bpf, nic, to, seed, EXTREMES)

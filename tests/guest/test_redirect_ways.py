@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Hints on the ways that a redirected frame can go: clones, map entries' programs, namespaces."""
+
+import enum
+
+import pytest
+
+from harness.bpf import Bpf, Object, attach, entry, observe
+from harness.hints import (
+    DONE,
+    ENTRY,
+    ETH_P_8021AD,
+    ETH_P_8021Q,
+    UNSET,
+    Hints,
+    Seen,
+    give,
+    returned,
+    seen,
+)
+from harness.oracle import RssType, rss
+from harness.packets import KINDS, Frame, build, random_flows
+from harness.topology import (
+    CPUMAP_QUEUE,
+    VETH2_INDEX,
+    VETH_INDEX,
+    Nic,
+    To,
+    devmap,
+    lay,
+    redirect,
+    veth,
+    within,
+)
+
+STORE = Object("store_hints")
+PLAIN = Object("redirect_plain")
+PASS = Object("xdp_pass")
+IN_TC = Object("tc_redirect")
+
+HINTS = {
+    number: Hints(
+        (0xC0DE0000 + number, int(RssType.L4_UDP)) if number & 1 else None,
+        (ETH_P_8021AD, 0xE000 + number) if number & 2 else None,
+        2**60 + number if number & 4 else None,
+    )
+    for number in range(8)
+}
+
+
+def frames_of(seed: int, payload: bytes = b"lab") -> list[Frame]:
+    flows = random_flows(len(HINTS), seed, KINDS)
+    return [build(flow, number, payload=payload) for number, flow in enumerate(flows)]
+
+
+def test_each_clone_of_a_broadcast_has_them(bpf: Bpf, nic: Nic, seed: int) -> None:
+    lines = [
+        *veth(),
+        *veth("w", VETH2_INDEX),
+        *devmap(STORE, VETH_INDEX, VETH2_INDEX),
+        *give(STORE, HINTS),
+    ]
+    way = lay(bpf, nic, STORE.name, "to_all", lines, observed=["v1", "w1"])
+    records = way.capture_copies(frames_of(seed), 2)
+    by_device: dict[int, list[int]] = {}
+    for record in records:
+        by_device.setdefault(record.ifindex, []).append(record.id)
+        assert seen(record) == HINTS[record.id].over(UNSET), HINTS[record.id]
+    assert [sorted(numbers) for numbers in by_device.values()] == [sorted(HINTS)] * 2
+
+
+def by_nic(sent: Frame, rss_key: bytes) -> Seen:
+    """An skb that virtio_net built without XDP."""
+    reported = rss(sent.data, rss_key)
+    return Seen(reported.hash, int(reported.covers_l4))
+
+
+ENTRIES = {
+    0: Hints((1, int(RssType.L4))),
+    1: Hints(None, (ETH_P_8021Q, 1)),
+    2: Hints(timestamp=1),
+    3: Hints((3, 0), (ETH_P_8021Q, 3), 3),
+    7: Hints((7, 0), (ETH_P_8021Q, 7), 7),
+}
+
+
+class Map(enum.Enum):
+    """Whose entry runs a program."""
+
+    DEVMAP = "a devmap's"
+    CPUMAP = "a cpumap's, on frames"
+    GENERIC_CPUMAP = "a cpumap's, on skbs of generic XDP"
+
+
+@pytest.mark.parametrize("kind", Map, ids=[kind.name.lower() for kind in Map])
+def test_a_maps_program_overwrites(bpf: Bpf, nic: Nic, seed: int, kind: Map) -> None:
+    lines = [*give(STORE, HINTS), *give(STORE, ENTRIES, ENTRY)]
+    if kind is Map.DEVMAP:
+        runs = entry(STORE.map("devmap"), 0, VETH_INDEX, STORE.program("on_devmap"))
+        lines += [*veth(), runs]
+    else:
+        on_cpumap = STORE.program("on_cpumap")
+        lines += [entry(STORE.map("cpumap"), cpu, CPUMAP_QUEUE, on_cpumap) for cpu in (0, 1)]
+    way = lay(
+        bpf,
+        nic,
+        STORE.name,
+        "to_dev" if kind is Map.DEVMAP else "to_cpu",
+        lines,
+        observed=["v1" if kind is Map.DEVMAP else nic.device],
+        mode="xdpgeneric" if kind is Map.GENERIC_CPUMAP else "xdpdrv",
+    )
+    frames = frames_of(seed)
+    records = way.capture(frames)
+    assert len(records) == len(HINTS)
+    answers = returned(bpf.dump(STORE.map("returned")))
+    assert answers == dict.fromkeys([*HINTS, *(number | ENTRY for number in ENTRIES)], DONE)
+    for number, first in HINTS.items():
+        before = UNSET
+        if kind is Map.GENERIC_CPUMAP:
+            before = by_nic(frames[number], way.rss_key)
+        expected = ENTRIES.get(number, Hints()).over(first.over(before))
+        assert seen(records[number]) == expected, number
+
+
+def test_a_cpumaps_program_runs_on_every_skb(bpf: Bpf, nic: Nic, seed: int) -> None:
+    """It sends every second skb on to a device, which transmits: there hints are dropped."""
+    count = 48
+    first = {at: Hints((at, 0), (ETH_P_8021AD, at), at) for at in range(count)}
+    second = {at: Hints((0xC0DE0000 + at, int(RssType.L4))) for at in range(count)}
+    sending = STORE.program("on_cpumap_to_dev")
+    lines = [
+        *veth(),
+        *devmap(STORE),
+        *(entry(STORE.map("cpumap"), cpu, CPUMAP_QUEUE, sending) for cpu in (0, 1)),
+        *give(STORE, first),
+        *give(STORE, second, ENTRY),
+    ]
+    way = lay(bpf, nic, STORE.name, "to_cpu", lines, observed=[nic.device, "v1"], mode="xdpgeneric")
+    frames = [build(flow, at) for at, flow in enumerate(random_flows(count, seed, KINDS))]
+    records = way.capture(frames)
+    assert len(records) == count
+    assert returned(bpf.dump(STORE.map("returned"))).keys() == {
+        *first,
+        *(at | ENTRY for at in second),
+    }
+    for sent in frames:
+        if sent.id & 1:
+            expected = second[sent.id].over(first[sent.id].over(UNSET))
+        else:
+            expected = by_nic(sent, way.rss_key)
+        assert seen(records[sent.id]) == expected, sent.id
+    assert len({record.ifindex for record in records.values()}) == 2
+
+
+def test_generic_xdp_drops_hints_of_what_a_device_transmits(bpf: Bpf, nic: Nic, seed: int) -> None:
+    lines = [*veth(), *devmap(STORE), *give(STORE, HINTS)]
+    way = lay(bpf, nic, STORE.name, "to_dev", lines, observed=["v1"], mode="xdpgeneric")
+    frames = frames_of(seed)
+    records = way.capture(frames)
+    assert len(records) == len(HINTS)
+    for sent in frames:
+        assert seen(records[sent.id]) == by_nic(sent, way.rss_key)
+
+
+def test_hints_cross_network_namespaces(bpf: Bpf, nic: Nic, seed: int) -> None:
+    """The container's case: the frame's first skb is one of another namespace."""
+    lines = [*veth(namespace="far"), *devmap(STORE), *give(STORE, HINTS)]
+    way = lay(bpf, nic, STORE.name, "to_dev", lines, observed=["v1"], namespace="far")
+    records = way.capture(frames_of(seed))
+    assert len(records) == len(HINTS)
+    for number, given in HINTS.items():
+        assert seen(records[number]) == given.over(UNSET), given
+
+
+@pytest.mark.parametrize("kind", ["frames", "skbs"])
+def test_xdp_tx_to_a_veth_peer(bpf: Bpf, nic: Nic, seed: int, kind: str) -> None:
+    """v1's program sends back to v0, from another namespace; frames too reach v1 as either."""
+    inside = within("far")
+    lines = [
+        *veth(napi=False, namespace="far"),
+        STORE.load(),
+        *give(STORE, HINTS),
+        inside + attach(STORE.program("tx"), "v1"),
+    ]
+    if kind == "frames":
+        lines += [*devmap(PLAIN), PASS.load(), attach(PASS.program("xdp_pass"), "v0")]
+        way = lay(bpf, nic, PLAIN.name, "to_dev", lines, observed=["v0"])
+    else:
+        lines += [
+            attach(PASS.program("xdp_pass"), "v0"),
+            IN_TC.load(),
+            *observe(IN_TC.program("to_v0"), nic.device),
+        ]
+        way = lay(bpf, nic, PASS.name, "xdp_pass", lines, observed=["v0"])
+    records = way.capture(frames_of(seed))
+    assert len(records) == len(HINTS)
+    for number, given in HINTS.items():
+        assert seen(records[number]) == given.over(UNSET), given
+
+
+@pytest.mark.parametrize("to", [To.VETH_GRO, To.CPU, None], ids=["veth", "cpu", "pass"])
+def test_packets_in_many_buffers(bpf: Bpf, nic: Nic, seed: int, to: To | None) -> None:
+    store = Object("store_hints_frags")
+    bpf.run([f"ip link set dev {nic.device} mtu 9000"])
+    if to is None:
+        way = lay(bpf, nic, store.name, "pass", [], observed=[nic.device])
+    else:
+        way = redirect(bpf, nic, store.name, to, mtu=9000)
+    bpf.run(give(store, HINTS))
+    frames = frames_of(seed, payload=bytes(8000))
+    records = way.capture(frames)
+    assert len(records) == len(HINTS)
+    assert returned(bpf.dump(store.map("returned"))) == dict.fromkeys(HINTS, DONE)
+    for number, given in HINTS.items():
+        assert seen(records[number]) == given.over(UNSET), given
+        assert records[number].len == len(frames[number].data)

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""bpf_xdp_store_rx_vlan: a tag given in XDP becomes the skb's on the far side of a redirect."""
+
+import pytest
+
+from harness.bpf import Bpf
+from harness.hints import (
+    DONE,
+    ETH_P_8021AD,
+    ETH_P_8021Q,
+    Hints,
+    Seen,
+    give,
+    returned,
+    seen,
+)
+from harness.packets import KINDS, build, random_flows
+from harness.topology import Nic, To, redirect
+
+FAR_SIDES = pytest.mark.parametrize("to", To, ids=[to.name.lower() for to in To])
+
+
+@FAR_SIDES
+def test_every_priority_of_both_protocols(bpf: Bpf, nic: Nic, to: To, seed: int) -> None:
+    tags = {
+        protocol_number << 4 | priority: (protocol, priority << 12 | 0xA00 + priority)
+        for protocol_number, protocol in enumerate((ETH_P_8021Q, ETH_P_8021AD))
+        for priority in range(16)  # PCP and DEI
+    }
+    way = redirect(bpf, nic, "store_hints", to)
+    bpf.run(give(way.program, {number: Hints(vlan=tag) for number, tag in tags.items()}))
+    frames = [build(flow, number) for number, flow in enumerate(random_flows(32, seed, KINDS))]
+    records = way.capture(frames)
+    assert len(records) == len(tags) == 32
+    answers = returned(bpf.dump(way.program.map("returned")))
+    assert answers == dict.fromkeys(tags, DONE)
+    assert {number: seen(record) for number, record in records.items()} == {
+        number: Seen(vlan=tag) for number, tag in tags.items()
+    }
+    for sent in frames:
+        assert sent.data.startswith(records[sent.id].data)
+
+
+def test_a_tag_in_the_packet_stays_there(bpf: Bpf, nic: Nic, seed: int) -> None:
+    """Without a stored tag the stack takes it out, as always; with one, it is the inner tag."""
+    way = redirect(bpf, nic, "store_hints", To.VETH)
+    bpf.run(give(way.program, {1: Hints(vlan=(ETH_P_8021AD, 0xE064))}))
+    frames = [
+        build(flow, number, vlan=0x2005) for number, flow in enumerate(random_flows(2, seed, KINDS))
+    ]
+    records = way.capture(frames)
+    assert len(records) == 2
+    assert seen(records[0]) == Seen(vlan=(ETH_P_8021Q, 0x2005))
+    assert records[0].protocol != ETH_P_8021Q
+    assert seen(records[1]) == Seen(vlan=(ETH_P_8021AD, 0xE064))
+    assert records[1].data[12:16] == bytes.fromhex("8100 2005")

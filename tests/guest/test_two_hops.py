@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A second program down the path reads stored hints by its device's getters, and adds to them."""
+
+import errno
+import itertools
+import struct
+from typing import NamedTuple
+
+from harness.bpf import Bpf, Object, attach, observe
+from harness.hints import (
+    ETH_P_8021AD,
+    ETH_P_8021Q,
+    RX_HASH,
+    RX_TS,
+    RX_VLAN,
+    UNSET,
+    Hints,
+    Seen,
+    give,
+    seen,
+)
+from harness.oracle import RssType, rss
+from harness.packets import KINDS, Frame, build, random_flows
+from harness.topology import VETH2_INDEX, Nic, To, devmap, lay, redirect, veth
+
+STORE = Object("store_hints")
+IN_TC = Object("tc_redirect")
+TAG = 0x6123
+
+SUBSETS = [
+    Hints(*fields)
+    for fields in itertools.product(
+        (None, (0x12345678, int(RssType.L3_IPV6 | RssType.L4_TCP)), (0, int(RssType.NONE))),
+        (None, (ETH_P_8021AD, 0xF001), (ETH_P_8021Q, 0)),
+        (None, 0x1234_5678_9ABC_DEF0, 0),
+    )
+]
+
+
+class Got(NamedTuple):
+    """The twin of struct got in bpf-progs/read_hints.bpf.c."""
+
+    timestamp: int
+    hash: int
+    hash_type: int
+    vlan_proto: int
+    vlan_tci: int
+    hash_err: int
+    vlan_err: int
+    timestamp_err: int
+
+
+def got(dumped: dict[bytes, bytes]) -> dict[int, Got]:
+    return {
+        int.from_bytes(key, "little"): Got(*struct.unpack("<QIIHHiii", value))
+        for key, value in dumped.items()
+    }
+
+
+def frames_for(hints: dict[int, Hints], seed: int) -> list[Frame]:
+    flows = random_flows(len(hints), seed, KINDS)
+    return [build(flow, number) for number, flow in zip(hints, flows, strict=True)]
+
+
+def answers(given: Hints) -> Got:
+    """What the getters of a veth must say of a frame that came with these hints."""
+    value, kind = given.hash or (0, 0)
+    protocol, tci = given.vlan or (0, 0)
+    return Got(
+        given.timestamp or 0,
+        value,
+        kind,
+        protocol,
+        tci,
+        0 if given.hash is not None else -errno.ENODATA,
+        0 if given.vlan is not None else -errno.ENODATA,
+        0 if given.timestamp is not None else -errno.ENODATA,
+    )
+
+
+def test_the_getters_of_a_veth_answer_and_the_next_hop_has_them_too(
+    bpf: Bpf, nic: Nic, seed: int
+) -> None:
+    hints = dict(enumerate(SUBSETS))
+    reader = Object("read_hints", "v1")
+    lines = [
+        *veth(napi=False),
+        *veth("w", VETH2_INDEX),
+        *devmap(STORE),
+        *give(STORE, hints),
+        reader.load(),
+        *devmap(reader, VETH2_INDEX),
+        attach(reader.program("to_dev"), "v1"),
+    ]
+    way = lay(bpf, nic, STORE.name, "to_dev", lines, observed=["w1"])
+    records = way.capture(frames_for(hints, seed))
+    assert len(records) == len(hints)
+    read = got(bpf.dump(reader.map("got")))
+    assert read == {number: answers(given) for number, given in hints.items()}
+    for number, given in hints.items():
+        assert seen(records[number]) == given.over(UNSET), given
+
+
+def test_hints_that_became_an_skbs_are_read_on_the_next_veth(bpf: Bpf, nic: Nic, seed: int) -> None:
+    """The skb goes on by TC and is not copied on the way, as it has headroom enough."""
+    given = {
+        number: Hints((0xABCD0000 + number, int(RssType.L4)), (ETH_P_8021Q, number), 2**62 + number)
+        for number in range(8)
+    }
+    reader = Object("read_hints", "w1")
+    lines = [
+        *veth(napi=False),
+        "ethtool -K v1 gro on",
+        *veth("w", VETH2_INDEX, napi=False),
+        *devmap(STORE),
+        *give(STORE, given),
+        reader.load(),
+        attach(reader.program("pass"), "w1"),
+        IN_TC.load(),
+        *observe(IN_TC.program("to_w0"), "v1"),
+    ]
+    way = lay(bpf, nic, STORE.name, "to_dev", lines, observed=["w1"])
+    records = way.capture(frames_for(given, seed))
+    assert len(records) == 8
+    read = got(bpf.dump(reader.map("got")))
+    assert set(read) == set(given)
+    for number, hints in given.items():
+        assert read[number].timestamp == hints.timestamp
+        assert read[number].timestamp_err == 0
+        assert (read[number].vlan_proto, read[number].vlan_tci) == hints.vlan
+        assert read[number].hash == 0xABCD0000 + number
+        assert seen(records[number]) == hints.over(UNSET)
+
+
+def stored(dumped: dict[bytes, bytes]) -> dict[int, int]:
+    return {
+        int.from_bytes(key, "little"): struct.unpack("<i", value)[0]
+        for key, value in dumped.items()
+    }
+
+
+def test_store_all_on_the_nic_stores_the_hash(bpf: Bpf, nic: Nic, seed: int) -> None:
+    way = redirect(bpf, nic, "store_all", To.VETH, bound=True)
+    frames = [build(flow, number) for number, flow in enumerate(random_flows(16, seed, KINDS))]
+    records = way.capture(frames)
+    assert len(records) == 16
+    assert stored(bpf.dump(way.program.map("returned"))) == dict.fromkeys(range(16), RX_HASH)
+    for sent in frames:
+        reported = rss(sent.data, way.rss_key)
+        assert seen(records[sent.id]) == Seen(reported.hash, int(reported.covers_l4))
+
+
+def test_store_all_on_a_veth_stores_what_came_with_the_frame(bpf: Bpf, nic: Nic, seed: int) -> None:
+    hints = dict(enumerate(SUBSETS))
+    everything = Object("store_all", "v1")
+    lines = [
+        *veth(napi=False),
+        *devmap(STORE),
+        *give(STORE, hints),
+        everything.load(),
+        attach(everything.program("pass"), "v1"),
+    ]
+    way = lay(bpf, nic, STORE.name, "to_dev", lines, observed=["v1"])
+    records = way.capture(frames_for(hints, seed))
+    assert len(records) == len(hints)
+    assert stored(bpf.dump(everything.map("returned"))) == {
+        number: given.fields for number, given in hints.items()
+    }
+    for number, given in hints.items():
+        assert seen(records[number]) == given.over(UNSET), given
+
+
+def test_store_all_on_a_veth_stores_what_the_skb_has(bpf: Bpf, nic: Nic, seed: int) -> None:
+    everything = Object("store_all", "v1")
+    lines = [
+        *veth(napi=False),
+        *veth("w", VETH2_INDEX),
+        everything.load(),
+        *devmap(everything, VETH2_INDEX),
+        attach(everything.program("to_dev"), "v1"),
+        IN_TC.load(),
+        *observe(IN_TC.program("to_v0"), nic.device),
+    ]
+    way = lay(bpf, nic, "xdp_pass", "", lines, observed=["w1"])
+    tagged = {number: number % 2 == 1 for number in range(8)}
+    frames = [
+        build(flow, number, vlan=TAG if tagged[number] else None)
+        for number, flow in enumerate(random_flows(8, seed, KINDS))
+    ]
+    records = way.capture(frames)
+    assert len(records) == 8
+    fields = stored(bpf.dump(everything.map("returned")))
+    for sent in frames:
+        # The timestamp is 0: a veth's getter has no other for an skb without one.
+        assert fields[sent.id] == RX_HASH | RX_TS | (RX_VLAN if tagged[sent.id] else 0)
+        reported = rss(sent.data, way.rss_key)
+        vlan = (ETH_P_8021Q, TAG) if tagged[sent.id] else None
+        assert seen(records[sent.id]) == Seen(reported.hash, int(reported.covers_l4), vlan)

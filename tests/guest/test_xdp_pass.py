@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""XDP_PASS: stored hints override what the driver or the skb had, the others stay as they were."""
+
+import enum
+import itertools
+
+import pytest
+
+from harness.bpf import Bpf, Object, attach, observe
+from harness.hints import (
+    DONE,
+    ETH_P_8021AD,
+    ETH_P_8021Q,
+    UNSET,
+    Hints,
+    Seen,
+    give,
+    returned,
+    seen,
+)
+from harness.oracle import RssType, rss
+from harness.packets import KINDS, Frame, build, random_flows
+from harness.topology import OBSERVE, OBSERVER, Nic, Tap, Way, cpus, devmap, lay, veth
+
+STORE = Object("store_hints")
+IN_TC = Object("tc_redirect")
+INBAND_TCI = 0x6123
+
+
+class Passing(enum.Enum):
+    """Where the program that stores runs, and passes."""
+
+    NIC = "on virtio_net"
+    GENERIC = "on virtio_net, in generic mode"
+    FRAMES = "on a veth that is redirected to"
+    SKBS = "on a veth whose peer is sent skbs"
+    GENERIC_CPU = "in generic mode, and over a cpumap"
+
+
+PATHS = pytest.mark.parametrize("path", Passing, ids=[path.name.lower() for path in Passing])
+
+# For each frame, so that each subset comes with and without a tag in the packet.
+SUBSETS = [
+    Hints(*fields)
+    for fields in itertools.product(
+        (None, (0x12345678, int(RssType.L4_TCP)), (0, int(RssType.L3_IPV4))),
+        (None, (ETH_P_8021AD, 0xF001)),
+        (None, 0x1234_5678_9ABC_DEF0),
+    )
+] * 2
+
+
+def way_of(path: Passing, bpf: Bpf, nic: Nic, hints: dict[int, Hints]) -> Way:
+    given = give(STORE, hints)
+    storing = [STORE.load(), attach(STORE.program("pass"), "v1"), *given]
+    match path:
+        case Passing.NIC:
+            return lay(bpf, nic, STORE.name, "pass", given, observed=[nic.device])
+        case Passing.GENERIC:
+            return lay(
+                bpf, nic, STORE.name, "pass", given, observed=[nic.device], mode="xdpgeneric"
+            )
+        case Passing.GENERIC_CPU:
+            lines = [*given, *cpus(STORE)]
+            return lay(
+                bpf, nic, STORE.name, "to_cpu", lines, observed=[nic.device], mode="xdpgeneric"
+            )
+        case Passing.FRAMES:
+            plain = Object("redirect_plain")
+            lines = [*veth(napi=False), *devmap(plain), *storing]
+            return lay(bpf, nic, plain.name, "to_dev", lines, observed=["v1"])
+        case Passing.SKBS:
+            sending = [IN_TC.load(), *observe(IN_TC.program("to_v0"), nic.device)]
+            lines = [*veth(napi=False), *storing, *sending]
+            return lay(bpf, nic, "xdp_pass", "", lines, observed=["v1"])
+
+
+def unstored(path: Passing, frame: Frame, rss_key: bytes, tagged: bool) -> Seen:
+    """What the skb must show if nothing is stored: what the NIC says, and the packet's own tag.
+
+    An skb that virtio_net builds from what an XDP program passed has no hash.
+    """
+    before = UNSET
+    if path not in (Passing.NIC, Passing.FRAMES):
+        reported = rss(frame.data, rss_key)
+        before = before._replace(hash=reported.hash, l4_hash=int(reported.covers_l4))
+    return before._replace(vlan=(ETH_P_8021Q, INBAND_TCI)) if tagged else before
+
+
+@PATHS
+def test_each_subset(bpf: Bpf, nic: Nic, path: Passing, seed: int) -> None:
+    hints = dict(enumerate(SUBSETS))
+    way = way_of(path, bpf, nic, hints)
+    frames = [
+        build(flow, number, vlan=INBAND_TCI if number >= len(SUBSETS) // 2 else None)
+        for number, flow in enumerate(random_flows(len(hints), seed, KINDS))
+    ]
+    records = way.capture(frames)
+    assert len(records) == len(hints)
+    answers = returned(bpf.dump(STORE.map("returned")))
+    assert answers == dict.fromkeys(hints, DONE)
+    for number, given in hints.items():
+        tagged = number >= len(SUBSETS) // 2
+        before = unstored(path, frames[number], way.rss_key, tagged)
+        assert seen(records[number]) == given.over(before), f"{number}: {given} over {before}"
+
+
+def test_on_a_tap(bpf: Bpf, seed: int) -> None:
+    """Here a process writes frames to the device."""
+    hints = dict(enumerate(SUBSETS[:12]))
+    bpf.run(
+        [
+            OBSERVER.load(),
+            STORE.load(),
+            *give(STORE, hints),
+            "ip tuntap add dev t0 mode tap",
+            "ip link set dev t0 up",
+            *observe(OBSERVE, "t0"),
+            attach(STORE.program("pass"), "t0"),
+        ]
+    )
+    flows = random_flows(len(hints), seed, KINDS)
+    way = Way(bpf, Tap("t0", bpf), STORE)
+    records = way.capture([build(flow, number) for number, flow in enumerate(flows)])
+    assert len(records) == len(hints)
+    assert returned(bpf.dump(STORE.map("returned"))) == dict.fromkeys(hints, DONE)
+    for number, given in hints.items():
+        assert seen(records[number]) == given.over(UNSET), given
