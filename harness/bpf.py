@@ -8,22 +8,19 @@ as one script: `Object.load` and the like give lines, `Bpf.run` runs them.
 import json
 import shlex
 import struct
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.config import ROOT
 from harness.errors import LabError
-from harness.run import run
 
 if TYPE_CHECKING:
     from harness.guest import Guest
 
 PIN_ROOT = "/sys/fs/bpf/lab"
 GUEST_DIRECTORY = "/lab"
-BPFCALL = ROOT / "images" / "bpfcall.c"
+LOADER = "bpfcall"  # what bpftool has no words for; bpf-progs/bpfcall.c
 SUFFIX = ".bpf.o"
 LOG_LINES = 80
 
@@ -120,11 +117,7 @@ class Bpf:
         files = sorted(self._objects.glob(f"*{SUFFIX}"))
         if not files:
             raise BpfError(f"no BPF objects in {self._objects}", hint="./lab build")
-        with tempfile.TemporaryDirectory() as directory:
-            # Against the host's libc, as all programs of the guest are.
-            tool = Path(directory) / BPFCALL.stem
-            run(["gcc", "-O2", "-Wall", "-Werror", "-o", tool, BPFCALL], deadline=60)
-            self._guest.put([*files, tool], GUEST_DIRECTORY)
+        self._guest.put([*files, self._objects / LOADER], GUEST_DIRECTORY)
         self._there = True
 
 
@@ -135,18 +128,18 @@ def attach(program: str, device: str, mode: str = "xdpdrv") -> str:
 
 def entry(path: str, key: int, value: int, program: str) -> str:
     """The line that writes a devmap's or cpumap's entry that runs a pinned program."""
-    return f"{GUEST_DIRECTORY}/bpfcall entry {path} {key} {value} {program}"
+    return f"{GUEST_DIRECTORY}/{LOADER} entry {path} {key} {value} {program}"
 
 
 def live(program: str, device: str, repeat: int, frame: bytes) -> str:
     """The line that runs a pinned program on live frames, as if they came in by device."""
     index = f"$(cat /sys/class/net/{device}/ifindex)"
-    return f"{_printf(frame)} | {GUEST_DIRECTORY}/bpfcall live {program} {index} {repeat}"
+    return f"{_printf(frame)} | {GUEST_DIRECTORY}/{LOADER} live {program} {index} {repeat}"
 
 
 def by_tap(device: str, frame: bytes) -> str:
     """The line that lets a frame come in by a tap of the guest's."""
-    return f"{_printf(frame)} | {GUEST_DIRECTORY}/bpfcall tap {device}"
+    return f"{_printf(frame)} | {GUEST_DIRECTORY}/{LOADER} tap {device}"
 
 
 def observe(program: str, device: str, within: str = "") -> list[str]:

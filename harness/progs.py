@@ -16,7 +16,7 @@ SOURCES = ROOT / "bpf-progs"
 
 @dataclass(frozen=True)
 class Programs:
-    """The folder of *.bpf.o, and the folders that their sources include."""
+    """The folder of *.bpf.o and of bpfcall, and the folders that their sources include."""
 
     objects: Path
     includes: tuple[Path, ...]
@@ -40,6 +40,10 @@ def programs(layout: Layout, kernel: Kernel, tools: Tools) -> Programs:
             for source in sources:
                 compile_program(source, directory / f"{source.stem}.o", includes, log)
                 _drop_dwarf(directory / f"{source.stem}.o", tools, log)
+            # Against the host's libc, as all programs of the guest are.
+            source = SOURCES / "bpfcall.c"
+            compiler = ["gcc", "-O2", "-Wall", "-Werror", "-o", directory / source.stem, source]
+            run(compiler, deadline=60, log=log)
             current.note = f"{len(sources)} compiled"
 
     artefact.make(objects, wanted, fill)
