@@ -42,8 +42,8 @@ def programs(layout: Layout, kernel: Kernel, tools: Tools) -> Programs:
                 _drop_dwarf(directory / f"{source.stem}.o", tools, log)
             # Against the host's libc, as all programs of the guest are.
             source = SOURCES / "bpfcall.c"
-            compiler = ["gcc", "-O2", "-Wall", "-Werror", "-o", directory / source.stem, source]
-            run(compiler, deadline=60, log=log)
+            gcc = ["gcc", "-O2", "-Wall", "-Werror"]
+            run([*gcc, "-o", directory / source.stem, source], deadline=60, log=log)
             current.note = f"{len(sources)} compiled"
 
     artefact.make(objects, wanted, fill)
