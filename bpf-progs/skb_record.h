@@ -7,7 +7,8 @@
 /*
  * One skb at TC ingress. Of fixed width and without holes; the twin is
  * harness/skb.py, a unit test holds the two together. EtherTypes are in
- * host order, the rest is as the skb has it. meta: the first bytes of XDP's metadata.
+ * host order, the rest is as the skb has it; meta is the first four bytes
+ * of XDP metadata.
  */
 struct skb_record {
 	__u64 tstamp;

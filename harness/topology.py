@@ -8,7 +8,9 @@ observer has recorded every frame that was sent, so no test can pass on nothing.
 import enum
 import errno
 import re
+import select
 import socket
+import struct
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -17,13 +19,17 @@ from pathlib import Path
 
 from harness.bpf import Bpf, Object, attach, batch, by_tap, entries, observe, u32, update
 from harness.errors import LabError
-from harness.packets import Frame
+from harness.packets import SOURCE_PREFIX, Frame
 from harness.skb import SkbRecord
+from harness.tap import PACKET_AUXDATA
 
 CAPTURE_SCRIPT = Path(__file__).with_name("capture.sh").read_bytes()
 CAPTURE_SECONDS = 5
 SEND_SECONDS = 5.0
 CPUS = 2
+# linux/if_packet.h: tp_status and tp_vlan_tci of struct tpacket_auxdata
+AUXDATA = struct.Struct("=I12xH2x")
+TP_STATUS_VLAN_VALID = 1 << 4
 VETH_INDEX = 100  # v0's, chosen so that the devmap can be filled without asking
 VETH2_INDEX = 200  # of a second pair
 OBSERVER = Object("skb_observer")
@@ -59,6 +65,22 @@ class Nic:
                 if time.monotonic() > end:
                     raise LabError(f"the tap of {self.device} takes no more frames")
                 time.sleep(0.001)
+
+    def receive(self, count: int) -> dict[int, tuple[bytes, int | None]]:
+        """By id, count of the lab's frames that the NIC sends: (data, TCI of a tag beside it).
+
+        Fewer if they don't come within 5 s. Frames that came before count too.
+        """
+        came: dict[int, tuple[bytes, int | None]] = {}
+        end = time.monotonic() + SEND_SECONDS
+        while len(came) < count and time.monotonic() < end:
+            if not select.select([self.packets], [], [], 0.1)[0]:
+                continue
+            data, ancillary, _, _ = self.packets.recvmsg(65536, socket.CMSG_SPACE(AUXDATA.size))
+            if data[6:10] == SOURCE_PREFIX:
+                tags = [_tag(value) for _, kind, value in ancillary if kind == PACKET_AUXDATA]
+                came[int.from_bytes(data[10:12], "big")] = data, tags[0] if tags else None
+        return came
 
     def _sent(self, frame: Frame) -> bool:
         try:
@@ -182,20 +204,22 @@ def redirect(
     program: str = "",
     bound: bool = False,
     mtu: int = 1500,
+    lines: Sequence[str] = (),
 ) -> Way:
     """A way whose program redirects.
 
-    program: else to_dev or to_cpu by `to`. mtu: of v0 and v1. The rest as `lay`.
+    program: else to_dev or to_cpu by `to`. mtu: of v0 and v1. lines: that run
+    before the program is attached. The rest as `lay`.
     """
     redirecting = Object(name, nic.device if bound else None)
     if to is To.CPU:
-        lines, observed = cpus(redirecting), nic.device
+        there, observed = cpus(redirecting), nic.device
     else:
-        lines, observed = [*veth(napi=to is To.VETH, mtu=mtu), *devmap(redirecting)], "v1"
+        there, observed = [*veth(napi=to is To.VETH, mtu=mtu), *devmap(redirecting)], "v1"
         if to is To.VETH_GRO:
-            lines.append("ethtool -K v1 gro on")
+            there.append("ethtool -K v1 gro on")
     program = program or ("to_cpu" if to is To.CPU else "to_dev")
-    return lay(bpf, nic, name, program, lines, observed=[observed], bound=bound)
+    return lay(bpf, nic, name, program, [*there, *lines], observed=[observed], bound=bound)
 
 
 def rss_key(printed: str) -> bytes:
@@ -257,6 +281,11 @@ def cpus(redirecting: Object) -> list[str]:
     """Lines that let the object's cpumap lead to both CPUs."""
     values = {u32(cpu): u32(CPUMAP_QUEUE) + u32(0) for cpu in range(CPUS)}
     return update(redirecting.map("cpumap"), values)
+
+
+def _tag(auxdata: bytes) -> int | None:
+    status, tci = AUXDATA.unpack(auxdata[: AUXDATA.size])
+    return tci if status & TP_STATUS_VLAN_VALID else None
 
 
 def _counts(dumped: dict[bytes, bytes]) -> tuple[int, int, int]:

@@ -5,7 +5,7 @@ import itertools
 
 import pytest
 
-from harness.bpf import Bpf
+from harness.bpf import Bpf, Object
 from harness.hints import (
     DONE,
     ETH_P_8021AD,
@@ -21,6 +21,7 @@ from harness.packets import KINDS, build, random_flows
 from harness.topology import Nic, To, redirect
 
 FAR_SIDES = pytest.mark.parametrize("to", To, ids=[to.name.lower() for to in To])
+STORE = Object("store_hints")
 
 UDP4 = RssType.L3_IPV4 | RssType.L4 | RssType.L4_UDP
 
@@ -41,26 +42,15 @@ EXTREMES = [
 ]
 
 
-def arrive(bpf: Bpf, nic: Nic, to: To, seed: int, stored: list[Hints]) -> None:
-    way = redirect(bpf, nic, "store_hints", to)
-    hints = dict(enumerate(stored))
-    bpf.run(give(way.program, hints))
+@FAR_SIDES
+def test_what_was_stored_arrives_and_no_more(bpf: Bpf, nic: Nic, to: To, seed: int) -> None:
+    hints = dict(enumerate(SUBSETS + EXTREMES))
+    way = redirect(bpf, nic, STORE.name, to, lines=give(STORE, hints))
     flows = random_flows(len(hints), seed, KINDS)
     frames = [build(flow, number) for number, flow in enumerate(flows)]
     records = way.capture(frames)
-    assert len(records) == len(hints)
-    answers = returned(bpf.dump(way.program.map("returned")))
-    assert answers == dict.fromkeys(hints, DONE)
+    assert len(records) == len(hints) == 31
+    assert returned(bpf.dump(STORE.map("returned"))) == dict.fromkeys(hints, DONE)
     for number, given in hints.items():
         assert seen(records[number]) == given.over(UNSET), given
         assert frames[number].data.startswith(records[number].data)
-
-
-@FAR_SIDES
-def test_each_subset(bpf: Bpf, nic: Nic, to: To, seed: int) -> None:
-    arrive(bpf, nic, to, seed, SUBSETS)
-
-
-@FAR_SIDES
-def test_extremes(bpf: Bpf, nic: Nic, to: To, seed: int) -> None:
-    arrive(bpf, nic, to, seed, EXTREMES)

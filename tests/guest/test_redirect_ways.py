@@ -199,15 +199,23 @@ def test_xdp_tx_to_a_veth_peer(bpf: Bpf, nic: Nic, seed: int, kind: str) -> None
         assert seen(records[number]) == given.over(UNSET), given
 
 
+def test_nothing_of_them_goes_on_the_wire(bpf: Bpf, nic: Nic, seed: int) -> None:
+    lay(bpf, nic, STORE.name, "tx", give(STORE, HINTS), observed=[])
+    frames = frames_of(seed)
+    nic.send(frames)
+    came = nic.receive(len(frames))
+    assert came == {sent.id: (sent.data, None) for sent in frames}
+    assert returned(bpf.dump(STORE.map("returned"))) == dict.fromkeys(HINTS, DONE)
+
+
 @pytest.mark.parametrize("to", [To.VETH_GRO, To.CPU, None], ids=["veth", "cpu", "pass"])
 def test_packets_in_many_buffers(bpf: Bpf, nic: Nic, seed: int, to: To | None) -> None:
     store = Object("store_hints_frags")
     bpf.run([f"ip link set dev {nic.device} mtu 9000"])
     if to is None:
-        way = lay(bpf, nic, store.name, "pass", [], observed=[nic.device])
+        way = lay(bpf, nic, store.name, "pass", give(store, HINTS), observed=[nic.device])
     else:
-        way = redirect(bpf, nic, store.name, to, mtu=9000)
-    bpf.run(give(store, HINTS))
+        way = redirect(bpf, nic, store.name, to, mtu=9000, lines=give(store, HINTS))
     frames = frames_of(seed, payload=bytes(8000))
     records = way.capture(frames)
     assert len(records) == len(HINTS)

@@ -3,7 +3,7 @@
 
 import pytest
 
-from harness.bpf import Bpf
+from harness.bpf import Bpf, Object
 from harness.hints import (
     DONE,
     ETH_P_8021AD,
@@ -18,6 +18,7 @@ from harness.packets import KINDS, build, random_flows
 from harness.topology import Nic, To, redirect
 
 FAR_SIDES = pytest.mark.parametrize("to", To, ids=[to.name.lower() for to in To])
+STORE = Object("store_hints")
 
 
 @FAR_SIDES
@@ -27,12 +28,12 @@ def test_every_priority_of_both_protocols(bpf: Bpf, nic: Nic, to: To, seed: int)
         for protocol_number, protocol in enumerate((ETH_P_8021Q, ETH_P_8021AD))
         for priority in range(16)  # PCP and DEI
     }
-    way = redirect(bpf, nic, "store_hints", to)
-    bpf.run(give(way.program, {number: Hints(vlan=tag) for number, tag in tags.items()}))
+    hints = give(STORE, {number: Hints(vlan=tag) for number, tag in tags.items()})
+    way = redirect(bpf, nic, STORE.name, to, lines=hints)
     frames = [build(flow, number) for number, flow in enumerate(random_flows(32, seed, KINDS))]
     records = way.capture(frames)
     assert len(records) == len(tags) == 32
-    answers = returned(bpf.dump(way.program.map("returned")))
+    answers = returned(bpf.dump(STORE.map("returned")))
     assert answers == dict.fromkeys(tags, DONE)
     assert {number: seen(record) for number, record in records.items()} == {
         number: Seen(vlan=tag) for number, tag in tags.items()
@@ -43,8 +44,8 @@ def test_every_priority_of_both_protocols(bpf: Bpf, nic: Nic, to: To, seed: int)
 
 def test_a_tag_in_the_packet_stays_there(bpf: Bpf, nic: Nic, seed: int) -> None:
     """Without a stored tag the stack takes it out, as always; with one, it is the inner tag."""
-    way = redirect(bpf, nic, "store_hints", To.VETH)
-    bpf.run(give(way.program, {1: Hints(vlan=(ETH_P_8021AD, 0xE064))}))
+    hints = give(STORE, {1: Hints(vlan=(ETH_P_8021AD, 0xE064))})
+    way = redirect(bpf, nic, STORE.name, To.VETH, lines=hints)
     frames = [
         build(flow, number, vlan=0x2005) for number, flow in enumerate(random_flows(2, seed, KINDS))
     ]

@@ -5,7 +5,7 @@ import errno
 
 import pytest
 
-from harness.bpf import Bpf, BpfError
+from harness.bpf import Bpf, BpfError, Object
 from harness.guest import Guest
 from harness.hints import (
     DONE,
@@ -23,6 +23,7 @@ from harness.oracle import RssType
 from harness.packets import KINDS, build, random_flows
 from harness.topology import Nic, To, redirect
 
+STORE = Object("store_hints")
 STORED = Hints((0x11111111, int(RssType.L4)), (ETH_P_8021AD, 0x1111), 0x1111_1111_1111_1111)
 
 # 802.1Q and 802.1ad with their bytes swapped, others' tags, no tag at all.
@@ -36,12 +37,12 @@ def test_what_is_wrong_is_refused_and_changes_nothing(bpf: Bpf, nic: Nic, seed: 
     wrong += [Hints(hash=(0x22222222, kind)) for kind in OTHER_TYPES]
     second = dict(enumerate(wrong * 2))
     first = dict.fromkeys(range(len(wrong), 2 * len(wrong)), STORED)
-    way = redirect(bpf, nic, "store_hints", To.VETH)
-    bpf.run([*give(way.program, first), *give(way.program, second, SECOND)])
+    lines = [*give(STORE, first), *give(STORE, second, SECOND)]
+    way = redirect(bpf, nic, STORE.name, To.VETH, lines=lines)
     frames = [build(flow, at) for at, flow in enumerate(random_flows(len(second), seed, KINDS))]
     records = way.capture(frames)
     assert len(records) == 2 * len(wrong)
-    answers = returned(bpf.dump(way.program.map("returned")))
+    answers = returned(bpf.dump(STORE.map("returned")))
     for at, hints in second.items():
         bad_vlan, bad_hash = hints.vlan is not None, hints.hash is not None
         assert answers[at | SECOND] == Returned(
@@ -58,9 +59,9 @@ def test_a_second_call_replaces_its_own_field_only(bpf: Bpf, nic: Nic, seed: int
         2: Hints(timestamp=0),
         3: Hints((0, 0), (ETH_P_8021Q, 0), 0),
     }
-    way = redirect(bpf, nic, "store_hints", To.VETH)
     first = dict.fromkeys(second, STORED)
-    bpf.run([*give(way.program, first), *give(way.program, second, SECOND)])
+    lines = [*give(STORE, first), *give(STORE, second, SECOND)]
+    way = redirect(bpf, nic, STORE.name, To.VETH, lines=lines)
     frames = [build(flow, at) for at, flow in enumerate(random_flows(4, seed, KINDS))]
     records = way.capture(frames)
     assert len(records) == 4
