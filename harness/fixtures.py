@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 NIC = "eth1"
 RESET_SCRIPT = Path(__file__).with_name("reset.sh").read_bytes()
+RESET_SECONDS = 30.0
 MARKER_SECONDS = 10.0
 LAST_WORDS_SECONDS = 2.0  # for what a guest still prints that answers no more
 MARKER_NAME_LENGTH = 200  # a line in the kernel's log is short
@@ -52,21 +53,25 @@ class ConsoleWatch:
         self._guest = machine.guest
         self._unread = b""
         self._count = itertools.count(1)
+        self._clean = False
 
-    def begin(self, name: str) -> None:
-        """Reset the guest, in one round trip. Raises LabError if it doesn't answer."""
-        marker = f"lab: begin of {name[:MARKER_NAME_LENGTH]}"
-        command = f"/bin/sh -s -- {NIC} {shlex.quote(marker)}"
-        self._guest.sh(command, stdin=RESET_SCRIPT, timeout=30.0)
+    def begin(self) -> None:
+        """Have the guest as after boot. Raises LabError if it doesn't answer."""
+        if not self._clean:
+            self._reset("lab: begin")
+        self._clean = False
 
     def end(self, name: str) -> "tuple[list[Splat], str]":
-        """Splats since the last end, once the console has come to this one.
+        """Reset the guest; splats since the last end, those of the reset included.
 
-        The second value says what is wrong if it did not come to it, else is "".
+        In one round trip: what is torn down is the test's own, and so is a kernel that
+        complains of it. The second value says what is wrong if the console did not
+        come to this end, else is "".
         """
         marker = f"lab: end {next(self._count)} of {name[:MARKER_NAME_LENGTH]}"
         try:
-            self._guest.sh(f"echo {shlex.quote(marker)} >/dev/kmsg", timeout=MARKER_SECONDS)
+            self._reset(marker)
+            self._clean = True
         except LabError as error:
             read, _ = self._read(None, LAST_WORDS_SECONDS)
             return _splats(read), f"the guest does not answer any more: {error.message}"
@@ -74,6 +79,10 @@ class ConsoleWatch:
         if came:
             return _splats(read), ""
         return _splats(read), f"the console did not show the end marker in {MARKER_SECONDS:g} s"
+
+    def _reset(self, marker: str) -> None:
+        command = f"/bin/sh -s -- {NIC} {shlex.quote(marker)}"
+        self._guest.sh(command, stdin=RESET_SCRIPT, timeout=RESET_SECONDS)
 
     def _read(self, marker: bytes | None, seconds: float) -> tuple[bytes, bool]:
         """The console to the end of the line with the marker, or all that came in time."""
@@ -164,7 +173,7 @@ def _session_bpf(bench: Bench) -> Bpf:
 @pytest.fixture
 def guest(request: pytest.FixtureRequest, machine: "Machine", _watch: ConsoleWatch) -> "Guest":
     """The guest, as after boot."""
-    _watch.begin(request.node.nodeid)
+    _watch.begin()
     request.node.stash[WATCH] = _watch
     return machine.guest
 

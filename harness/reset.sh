@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # reset.sh DEVICE MARKER: brings the guest back to what it was after boot, but
-# for its management interface, and says MARKER on the console first. Runs
-# before each test, whatever the one before left.
+# for its management interface, and says MARKER on the console when that
+# is done. Runs after each test, whatever that left.
 device=$1 marker=$2
 
 # Else the kernel keeps only ten user lines of any five seconds.
 echo on >/proc/sys/kernel/printk_devkmsg
-echo "$marker" >/dev/kmsg
 
 # What earlier commands of this same connection left running, but for this one.
 kept=" $$ "
@@ -38,12 +37,14 @@ done | ip -force -batch - 2>/dev/null
 rm -rf /sys/fs/bpf/lab
 mkdir /sys/fs/bpf/lab
 
-[ -d "/sys/class/net/$device" ] || exit 0
-tc qdisc del dev "$device" clsact 2>/dev/null
-ethtool -K "$device" rxhash off
-ip -batch - <<END
-link set dev $device xdp off
-link set dev $device xdpgeneric off
-link set dev $device promisc off mtu 1500
-address flush dev $device
-END
+if [ -d "/sys/class/net/$device" ]; then
+	tc qdisc del dev "$device" clsact 2>/dev/null
+	ethtool -K "$device" rxhash off
+	ip -batch - <<-END
+	link set dev $device xdp off
+	link set dev $device xdpgeneric off
+	link set dev $device promisc off mtu 1500
+	address flush dev $device
+	END
+fi || exit
+echo "$marker" >/dev/kmsg
