@@ -11,10 +11,6 @@
 
 #define BENCH_PACKETS 256
 
-extern int bpf_xdp_store_rx_vlan(struct xdp_md *ctx, __be16 vlan_proto,
-				 __u16 vlan_tci) __weak __ksym;
-extern int bpf_xdp_store_rx_ts(struct xdp_md *ctx, __u64 ns) __weak __ksym;
-
 struct way {
 	__u64 started;
 	__u32 arrived;	/* packets so far */

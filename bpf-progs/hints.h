@@ -7,11 +7,6 @@
 #define ENOSYS 38
 #define MAX_HINTS 4096
 
-/* Weak: a kernel that lacks one of them can still be asked for the others. */
-extern int bpf_xdp_store_rx_vlan(struct xdp_md *ctx, __be16 vlan_proto,
-				 __u16 vlan_tci) __weak __ksym;
-extern int bpf_xdp_store_rx_ts(struct xdp_md *ctx, __u64 ns) __weak __ksym;
-
 /* As bpf_xdp_store_rx_all() returns them. */
 #define RX_HASH (1 << 0)
 #define RX_VLAN (1 << 1)
