@@ -94,7 +94,7 @@ def _probe(console: Path, kernel: Path, initramfs: Path) -> str:
     """Boot a guest under KVM. Returns what went wrong, or '' if its user space came up."""
     ours, theirs = socket.socketpair()
     accelerator = qemu.Accelerator("kvm", KVM_CPU, "probe")
-    spec = qemu.Spec(kernel, initramfs, accelerator, console, theirs.fileno(), None)
+    spec = qemu.Spec(kernel, initramfs, accelerator, console, theirs.fileno(), ())
     with ours, theirs, vm.process(spec, (theirs.fileno(),)) as process:
         start = time.monotonic()
         seen = b""

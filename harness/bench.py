@@ -21,7 +21,7 @@ from harness.bpf import Bpf, Object, attach, observe, u32
 from harness.build import build
 from harness.config import Layout, Selection, build_root
 from harness.errors import LabError
-from harness.fixtures import NIC, RESET_SCRIPT
+from harness.fixtures import NICS, RESET_SCRIPT
 from harness.lock import locked
 from harness.packets import build as build_frame
 from harness.packets import random_flows
@@ -55,9 +55,9 @@ def measure(selection: Selection) -> list[Cost]:
     for kernel, chosen in (("bare", replace(selection, bare=True)), ("series", selection)):
         with _counting_machine(chosen) as (machine, objects):
             bpf = Bpf(machine.guest, objects)
-            if machine.packets is None:
+            if not machine.packets:
                 raise machine.no_tap or LabError("no tap")
-            nic = Nic(NIC, machine.packets)
+            nic = Nic(NICS[0], machine.packets[0])
             names = BARE_BEHAVIOURS if kernel == "bare" else _behaviours(objects)
             for name in names:
                 with step("bench", f"{kernel} kernel, {name}") as current:
@@ -106,7 +106,7 @@ def _counting_machine(selection: Selection) -> Iterator[tuple[vm.Machine, Path]]
 
 def _way(bpf: Bpf, nic: Nic, behaviour: str, way: str) -> int:
     measured = Object(f"bench_{behaviour}")
-    bpf.script(RESET_SCRIPT, (nic.device, f"lab: bench of {measured.name} by {way}"))
+    bpf.script(RESET_SCRIPT, (" ".join(NICS), f"lab: bench of {measured.name} by {way}"))
     bpf.run(
         [
             measured.load(),

@@ -30,7 +30,7 @@ class Artefacts:
     def spec(self, console: Path) -> qemu.Spec:
         """A machine of these, its descriptors still to be filled in."""
         return qemu.Spec(
-            self.kernel.bzimage, self.image.initramfs, self.accelerator, console, -1, None
+            self.kernel.bzimage, self.image.initramfs, self.accelerator, console, -1, ()
         )
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from harness.guest import Guest
     from harness.vm import Machine
 
-NIC = "eth1"
+NICS = ("eth1", "eth2")  # qemu.NICS, as the guest calls them
 RESET_SCRIPT = Path(__file__).with_name("reset.sh").read_bytes()
 RESET_SECONDS = 30.0
 MARKER_SECONDS = 10.0
@@ -81,7 +81,7 @@ class ConsoleWatch:
         return _splats(read), f"the console did not show the end marker in {MARKER_SECONDS:g} s"
 
     def _reset(self, marker: str) -> None:
-        command = f"/bin/sh -s -- {NIC} {shlex.quote(marker)}"
+        command = f"/bin/sh -s -- {shlex.join((' '.join(NICS), marker))}"
         self._guest.sh(command, stdin=RESET_SCRIPT, timeout=RESET_SECONDS)
 
     def _read(self, marker: bytes | None, seconds: float) -> tuple[bytes, bool]:
@@ -187,10 +187,20 @@ def bpf(guest: "Guest", _session_bpf: Bpf) -> Bpf:
 @pytest.fixture
 def nic(guest: "Guest", machine: "Machine") -> Nic:
     """The NIC under test. A machine without a tap fails the test: it is never skipped."""
-    if machine.packets is None:
+    return _nic(machine, 0)
+
+
+@pytest.fixture
+def small_nic(guest: "Guest", machine: "Machine") -> Nic:
+    """A second NIC, whose receive buffers are small ones; the rest as `nic`."""
+    return _nic(machine, 1)
+
+
+def _nic(machine: "Machine", number: int) -> Nic:
+    if not machine.packets:
         why = machine.no_tap.render() if machine.no_tap else "the machine came without a tap"
-        pytest.fail(f"no frame can reach {NIC}\n{why}", pytrace=False)
-    return Nic(NIC, machine.packets)
+        pytest.fail(f"no frame can reach {NICS[number]}\n{why}", pytrace=False)
+    return Nic(NICS[number], machine.packets[number])
 
 
 @pytest.fixture

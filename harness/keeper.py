@@ -41,7 +41,7 @@ class Running:
     """A VM that a keeper holds, as it tells of it.
 
     fingerprint: of the artefacts that it runs.
-    packets: a descriptor of the packet socket, now this process's own; None without a tap.
+    packets: descriptors of the NICs' packet sockets, now this process's own; none without taps.
     """
 
     pid: int
@@ -51,7 +51,7 @@ class Running:
     console: Path
     accelerator: qemu.Accelerator
     no_tap: str
-    packets: int | None
+    packets: tuple[int, ...]
 
 
 def socket_path(directory: Path) -> str:
@@ -72,7 +72,7 @@ def ask(directory: Path) -> Running | None:
         try:
             connection.connect(socket_path(directory))
             connection.sendall(b"?")
-            answer, fds, _, _ = socket.recv_fds(connection, ANSWER_LIMIT, 1)
+            answer, fds, _, _ = socket.recv_fds(connection, ANSWER_LIMIT, len(qemu.NICS))
         except OSError:
             return None
     if not answer:
@@ -86,7 +86,7 @@ def ask(directory: Path) -> Running | None:
         console=Path(told["console"]),
         accelerator=qemu.Accelerator(**told["accelerator"]),
         no_tap=told["no_tap"],
-        packets=fds[0] if fds else None,
+        packets=tuple(fds),
     )
 
 
@@ -147,8 +147,8 @@ def stop(directory: Path) -> bool:
     running = ask(directory)
     if running is None:
         return False
-    if running.packets is not None:
-        os.close(running.packets)
+    for packets in running.packets:
+        os.close(packets)
     descriptor = os.pidfd_open(running.pid)
     try:
         signal.pidfd_send_signal(descriptor, signal.SIGTERM)
@@ -164,9 +164,7 @@ def stop(directory: Path) -> bool:
 def attached(running: Running, directory: Path) -> Iterator[vm.Machine]:
     """Log into a VM that a keeper holds; leaving it leaves the VM as it is."""
     with contextlib.ExitStack() as stack:
-        packets = None
-        if running.packets is not None:
-            packets = stack.enter_context(socket.socket(fileno=running.packets))
+        packets = [stack.enter_context(socket.socket(fileno=fd)) for fd in running.packets]
         guest = Guest.connect(running.address, deadline=vm.BOOT_DEADLINE)
         stack.callback(guest.close)
         yield vm.Machine(
@@ -174,7 +172,7 @@ def attached(running: Running, directory: Path) -> Iterator[vm.Machine]:
             address=running.address,
             console=ConsoleFile(running.console),
             accelerator=running.accelerator,
-            packets=packets,
+            packets=tuple(packets),
             no_tap=TapUnavailable(running.no_tap) if running.no_tap else None,
             qemu_pid=running.qemu_pid,
             alive=lambda: (directory / "keeper.sock").exists() and _exists(running.qemu_pid),
@@ -215,7 +213,7 @@ def _serve(server: socket.socket, machine: vm.Machine, answer: dict[str, object]
         with connection, contextlib.suppress(OSError):
             connection.settimeout(STOP_DEADLINE)
             connection.recv(1)
-            packets = [machine.packets.fileno()] if machine.packets else []
+            packets = [each.fileno() for each in machine.packets]
             socket.send_fds(connection, [json.dumps(answer).encode()], packets)
 
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 BINARY = "qemu-system-x86_64"
+# The NICs under test, in their order: eth1 has mergeable receive buffers, eth2 small ones.
+NICS = ("", ",mrg_rxbuf=off")
 SSH_PORT = 22
 KERNEL_ARGUMENTS = (
     "console=ttyS0",
@@ -39,7 +41,7 @@ class Spec:
 
     console: the file that gets the serial console from the first byte.
     monitor_fd: a connected Unix socket for QMP.
-    tap_fd: the tap of the NIC under test; None where no tap can be had.
+    tap_fds: the taps of NICS; empty where no tap can be had.
     memory_mib, cpus: the guest's size.
     icount: the guest's clock counts its instructions, one a nanosecond; for one CPU
     and one thread of TCG.
@@ -50,7 +52,7 @@ class Spec:
     accelerator: Accelerator
     console: Path
     monitor_fd: int
-    tap_fd: int | None
+    tap_fds: tuple[int, ...]
     memory_mib: int = 512
     cpus: int = 2
     icount: bool = False
@@ -83,13 +85,13 @@ def argv(spec: Spec) -> list[str]:
     ]  # fmt: skip
     if spec.icount:
         line += ["-icount", "shift=0,sleep=off"]
-    if spec.tap_fd is not None:
+    for number, (fd, buffers) in enumerate(zip(spec.tap_fds, NICS, strict=False), start=1):
         line += [
             # vhost=off: hash reports need QEMU's own data path. ctrl_vlan=off:
             # else QEMU drops frames of VLANs that the guest did not ask for.
-            "-netdev", f"tap,id=tested,fd={spec.tap_fd},vhost=off",
-            "-device", "virtio-net-pci,netdev=tested,addr=0x3,romfile=,mac=52:54:00:00:00:01,"
-            "mq=on,vectors=10,hash=on,rss=on,ctrl_vlan=off",
+            "-netdev", f"tap,id=eth{number},fd={fd},vhost=off",
+            "-device", f"virtio-net-pci,netdev=eth{number},addr=0x{2 + number},romfile=,"
+            f"mac=52:54:00:00:00:0{number},mq=on,vectors=10,hash=on,rss=on,ctrl_vlan=off{buffers}",
         ]  # fmt: skip
     return line
 

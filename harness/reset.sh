@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# reset.sh DEVICE MARKER: brings the guest back to what it was after boot, but
+# reset.sh DEVICES MARKER: brings the guest back to what it was after boot, but
 # for its management interface, and says MARKER on the console when that
 # is done. Runs after each test, whatever that left.
-device=$1 marker=$2
+devices=$1 marker=$2
 
 # Else the kernel keeps only ten user lines of any five seconds.
 echo on >/proc/sys/kernel/printk_devkmsg
@@ -29,22 +29,28 @@ done
 # A veth goes with its peer, and the devices of tunnels' modules stay: no error.
 for path in /sys/class/net/*; do
 	link=${path##*/}
-	case $link in
-	lo | eth0 | "$device") ;;
+	case " lo eth0 $devices " in
+	*" $link "*) ;;
 	*) echo "link del dev $link" ;;
 	esac
 done | ip -force -batch - 2>/dev/null
 rm -rf /sys/fs/bpf/lab
 mkdir /sys/fs/bpf/lab
 
-if [ -d "/sys/class/net/$device" ]; then
-	tc qdisc del dev "$device" clsact 2>/dev/null
+present=
+for device in $devices; do
+	[ -d "/sys/class/net/$device" ] && present="$present $device"
+done
+for device in $present; do
+	echo "qdisc del dev $device clsact"
+done | tc -force -batch - 2>/dev/null
+for device in $present; do
 	ethtool -K "$device" rxhash off
-	ip -batch - <<-END
-	link set dev $device xdp off
-	link set dev $device xdpgeneric off
-	link set dev $device promisc off mtu 1500
-	address flush dev $device
-	END
-fi || exit
+done
+for device in $present; do
+	echo "link set dev $device xdp off"
+	echo "link set dev $device xdpgeneric off"
+	echo "link set dev $device promisc off mtu 1500"
+	echo "address flush dev $device"
+done | ip -batch - || exit
 echo "$marker" >/dev/kmsg

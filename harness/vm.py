@@ -92,15 +92,15 @@ def process(spec: qemu.Spec, pass_fds: tuple[int, ...]) -> Iterator[Process]:
 class Machine:
     """A VM whose sshd answers.
 
-    packets: the AF_PACKET socket of the tap behind eth1; None without a tap,
-    and no_tap then is the reason.
+    packets: the AF_PACKET sockets of the taps behind qemu.NICS, in their order; none
+    without taps, and no_tap then is the reason.
     """
 
     guest: Guest
     address: Address
     console: ConsoleFile
     accelerator: qemu.Accelerator
-    packets: socket.socket | None
+    packets: tuple[socket.socket, ...]
     no_tap: TapUnavailable | None
     qemu_pid: int
     alive: Callable[[], bool]
@@ -114,13 +114,13 @@ def boot(spec: qemu.Spec, access: Access) -> Iterator[Machine]:
     or sshd does not answer in BOOT_DEADLINE.
     """
     with contextlib.ExitStack() as stack:
-        tap, no_tap = _tap(stack)
+        taps, no_tap = _taps(stack)
         ours, theirs = socket.socketpair()
         stack.callback(ours.close)
         with theirs:
-            fds = (theirs.fileno(), *([tap.fd] if tap else []))
-            spec = replace(spec, monitor_fd=theirs.fileno(), tap_fd=tap.fd if tap else None)
-            vm = stack.enter_context(process(spec, fds))
+            tap_fds = tuple(tap.fd for tap in taps)
+            spec = replace(spec, monitor_fd=theirs.fileno(), tap_fds=tap_fds)
+            vm = stack.enter_context(process(spec, (theirs.fileno(), *tap_fds)))
         address = Address("127.0.0.1", _forwarded_port(vm, ours), access.key, access.host_key)
         try:
             guest = Guest.connect(address, deadline=BOOT_DEADLINE, alive=_boot_watch(vm))
@@ -129,17 +129,18 @@ def boot(spec: qemu.Spec, access: Access) -> Iterator[Machine]:
         stack.callback(guest.close)
         yield Machine(
             guest, address, ConsoleFile(vm.console), spec.accelerator,
-            tap.packets if tap else None, no_tap, vm.pid, vm.running,
+            tuple(tap.packets for tap in taps), no_tap, vm.pid, vm.running,
         )  # fmt: skip
 
 
-def _tap(stack: contextlib.ExitStack) -> tuple[Tap | None, TapUnavailable | None]:
+def _taps(stack: contextlib.ExitStack) -> tuple[list[Tap], TapUnavailable | None]:
     try:
-        (tap,) = open_taps(1)
+        taps = open_taps(len(qemu.NICS))
     except TapUnavailable as reason:
-        return None, reason
-    stack.callback(tap.close)
-    return tap, None
+        return [], reason
+    for tap in taps:
+        stack.callback(tap.close)
+    return taps, None
 
 
 def _forwarded_port(vm: Process, monitor: socket.socket) -> int:

@@ -12,10 +12,10 @@ SPEC = Spec(
     accelerator=Accelerator("tcg", "Nehalem", "there is no /dev/kvm"),
     console=Path("/b/console.log"),
     monitor_fd=7,
-    tap_fd=9,
+    tap_fds=(9, 11),
 )
 
-WITHOUT_TAP = [
+WITHOUT_TAPS = [
     "qemu-system-x86_64",
     "-nodefaults",
     "-no-user-config",
@@ -38,25 +38,29 @@ WITHOUT_TAP = [
     *("-netdev", "user,id=management,restrict=on,hostfwd=tcp:127.0.0.1:0-:22"),
     *("-device", "virtio-net-pci,netdev=management,addr=0x2,romfile="),
 ]
-TAP = [
-    *("-netdev", "tap,id=tested,fd=9,vhost=off"),
+TAPS = [
+    *("-netdev", "tap,id=eth1,fd=9,vhost=off"),
     "-device",
-    "virtio-net-pci,netdev=tested,addr=0x3,romfile=,mac=52:54:00:00:00:01,"
+    "virtio-net-pci,netdev=eth1,addr=0x3,romfile=,mac=52:54:00:00:00:01,"
     "mq=on,vectors=10,hash=on,rss=on,ctrl_vlan=off",
+    *("-netdev", "tap,id=eth2,fd=11,vhost=off"),
+    "-device",
+    "virtio-net-pci,netdev=eth2,addr=0x4,romfile=,mac=52:54:00:00:00:02,"
+    "mq=on,vectors=10,hash=on,rss=on,ctrl_vlan=off,mrg_rxbuf=off",
 ]
 
 
-def test_with_a_tap() -> None:
-    assert argv(SPEC) == WITHOUT_TAP + TAP
+def test_with_taps() -> None:
+    assert argv(SPEC) == WITHOUT_TAPS + TAPS
 
 
-def test_without_a_tap_there_is_no_tested_nic() -> None:
-    assert argv(replace(SPEC, tap_fd=None)) == WITHOUT_TAP
+def test_without_taps_there_is_no_tested_nic() -> None:
+    assert argv(replace(SPEC, tap_fds=())) == WITHOUT_TAPS
 
 
 def test_counting_instructions_adds_icount_and_nothing_else() -> None:
-    counting = argv(replace(SPEC, tap_fd=None, icount=True))
-    assert counting == [*WITHOUT_TAP, "-icount", "shift=0,sleep=off"]
+    counting = argv(replace(SPEC, tap_fds=(), icount=True))
+    assert counting == [*WITHOUT_TAPS, "-icount", "shift=0,sleep=off"]
 
 
 def test_a_comma_in_the_consoles_path_is_doubled() -> None:
