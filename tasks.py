@@ -65,6 +65,7 @@ def _path(name: str | None) -> str | None:
         "tarball": "the base's source from a file; needs --sha256",
         "sha256": "what the tarball's SHA-256 has to be",
         "config": "one more configuration fragment",
+        "debug": "with KASAN, lockdep, UBSAN and the like, in a folder of its own",
     },
 )
 def build(
@@ -74,12 +75,14 @@ def build(
     tarball: str | None = None,
     sha256: str | None = None,
     config: str | None = None,
+    debug: bool = False,
 ) -> None:
     """Build kernel, bpftool, BPF programs and guest image, each only if its inputs changed."""
     from harness import lab
     from harness.config import Selection
 
-    selection = Selection(base, _path(tree), _path(tarball), sha256, _path(config))
+    lane = "debug" if debug else ""
+    selection = Selection(base, _path(tree), _path(tarball), sha256, _path(config), lane=lane)
     lab.build_selected(selection)
 
 

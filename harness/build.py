@@ -51,6 +51,8 @@ def build(selection: Selection) -> Artefacts:
         series = () if selection.bare else patches.parse_series(base.series_dir)
         patches.apply(layout, series)
     fragments = [base.series_dir / "config"]
+    if selection.lane:
+        fragments.append(base.series_dir / f"config.{selection.lane}")
     if selection.fragment:
         fragments.append(_user_fragment(selection.fragment))
     kernel = kbuild.kernel(layout, tree, tuple(fragments), base.objects)

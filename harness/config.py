@@ -88,6 +88,7 @@ class Selection:
     tarball, sha256: the base's source from a file instead of from apt.
     fragment: one more configuration fragment.
     bare: the base without the series.
+    lane: another configuration of the same tree, that of the base's config.LANE; "" if none.
     """
 
     base: str = DEFAULT_BASE
@@ -96,14 +97,20 @@ class Selection:
     sha256: str | None = None
     fragment: str | None = None
     bare: bool = False
+    lane: str = ""
 
     @property
-    def variant(self) -> str:
-        """The name of this selection's folder below build/."""
+    def source(self) -> str:
+        """The name of the folder below build/ with the kernel's tree, which all lanes share."""
         if self.tree:
             return f"tree-{hashlib.sha256(os.fsencode(self.tree)).hexdigest()[:8]}"
         name = f"{self.base}-{self.sha256[:8]}" if self.sha256 else self.base
         return f"{name}-bare" if self.bare else name
+
+    @property
+    def variant(self) -> str:
+        """The name of this selection's folder below build/: a kernel, and what is made from it."""
+        return f"{self.source}-{self.lane}" if self.lane else self.source
 
     def __post_init__(self) -> None:
         """Refuse what makes no sense together."""
@@ -138,13 +145,14 @@ class Layout:
     """The paths of one variant. What is shared by all variants is directly below build/."""
 
     root: Path
+    source: Path
     variant: Path
 
     @classmethod
     def of(cls, selection: Selection) -> "Layout":
         """The layout of a selection; its folders are made by the steps that fill them."""
         root = build_root()
-        return cls(root, root / selection.variant)
+        return cls(root, root / selection.source, root / selection.variant)
 
     @property
     def downloads(self) -> Path:
@@ -163,7 +171,7 @@ class Layout:
 
     @property
     def linux(self) -> Path:
-        return self.variant / "linux"
+        return self.source / "linux"
 
     @property
     def objects(self) -> Path:

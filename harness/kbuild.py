@@ -180,7 +180,7 @@ def _first_error(error: CommandFailed) -> LabError:
 
 def tools(layout: Layout, tree: Path) -> Tools:
     """Have bpftool built from the tree, without LLVM: it needs only libelf, zlib and libc."""
-    directory = layout.variant / "tools"
+    directory = layout.source / "tools"
     wanted = artefact.tree_fingerprint(
         tree,
         "tools/bpf",

@@ -50,7 +50,7 @@ def prepare(layout: Layout, base: Base, selection: Selection) -> None:
         aside = _unused(layout.linux.with_name(f"linux-{had.partition('~')[0]}"))
         say(f"source    the base is {wanted} now; the tree of {had} is kept in {aside}")
         layout.linux.rename(aside)
-    beside = layout.variant / "linux.new"
+    beside = layout.source / "linux.new"
     shutil.rmtree(beside, ignore_errors=True)  # before its space is missed
     require_space(layout.root, SPACE_GIB, "a kernel tree with its objects")
     log = layout.log("source")

@@ -61,6 +61,8 @@ def test_each_selection_has_a_folder_of_its_own() -> None:
     selections = [
         Selection(),
         Selection(bare=True),
+        Selection(lane="debug"),
+        Selection(bare=True, lane="debug"),
         Selection(tree="/src/linux"),
         Selection(tree="/src/other"),
         Selection(tarball="/linux.tar.xz", sha256=SHA256),
@@ -94,6 +96,12 @@ def test_the_selection_is_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_a_steps_log_starts_empty(tmp_path: Path) -> None:
-    layout = Layout(tmp_path, tmp_path / "6.12")
+    layout = Layout(tmp_path, tmp_path / "6.12", tmp_path / "6.12")
     layout.log("kernel").write_text("of the last build")
     assert layout.log("kernel").read_text() == ""
+
+
+def test_a_lane_shares_its_kernels_tree_and_nothing_else() -> None:
+    plain, debug = Layout.of(Selection()), Layout.of(Selection(lane="debug"))
+    assert debug.linux == plain.linux
+    assert debug.objects != plain.objects

@@ -21,7 +21,7 @@ def write(path: Path, changes: dict[int, str]) -> None:
 
 @pytest.fixture
 def layout(tmp_path: Path) -> Layout:
-    layout = Layout(tmp_path, tmp_path / "6.12")
+    layout = Layout(tmp_path, tmp_path / "6.12", tmp_path / "6.12")
     tree = layout.linux
     (tree / "net").mkdir(parents=True)
     write(tree / "net/xdp.c", {})
