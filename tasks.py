@@ -149,6 +149,14 @@ def check(_: Context) -> None:
     suite.check()
 
 
+@verb("series", iterable=["word"], help={"word": "export"})
+def patches(_: Context, word: list[str]) -> None:
+    """export: write the commits of the series' tree back as its files."""
+    from harness import series
+
+    series.run(word)
+
+
 @verb("bench")
 def bench(_: Context) -> None:
     """Count what the series costs, in guest instructions; builds the bare kernel too."""

@@ -3,7 +3,7 @@
 
 Plain invoke knows no optional positional arguments, gives exit status 1 to a
 misspelt verb, and joins what follows '--' without quoting. So the words after
-shell, put and get are collected here, and a bad call is status 2.
+shell, put, get and patches are collected here, and a bad call is status 2.
 """
 
 import signal
@@ -25,13 +25,13 @@ from harness.errors import EXIT_BAD_CALL, EXIT_INTERRUPTED, end_at_once  # noqa:
 signal.signal(signal.SIGINT, end_at_once)
 
 # The verbs that take all the words behind them, and the flag that carries them.
-TAKES_WORDS = {"shell": "--command", "put": "--path", "get": "--path"}
+TAKES_WORDS = {"shell": "--command", "put": "--path", "get": "--path", "patches": "--word"}
 
 
 def rewrite(words: list[str]) -> list[str]:
     """The command line as invoke understands it.
 
-    shell, put and get end the list of verbs: what follows is theirs.
+    shell, put, get and patches end the list of verbs: what follows is theirs.
     """
     before, behind = words, None
     if "--" in words and not any(word in TAKES_WORDS for word in words[: words.index("--")]):

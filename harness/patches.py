@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +33,14 @@ class Patch:
 
     path: Path
     digest: str
+
+
+@dataclass(frozen=True)
+class Commit:
+    """A commit of the series in its tree."""
+
+    hash: str
+    subject: str
 
 
 def parse_series(directory: Path) -> tuple[Patch, ...]:
@@ -64,11 +73,8 @@ def apply(layout: Layout, series: tuple[Patch, ...]) -> None:
     are the user's: they stay as long as the series does, and are never lost.
     """
     tree = layout.linux
-    state = tree / ".git" / "lab-series.json"
-    try:
-        applied: list[dict[str, str]] = json.loads(state.read_text())
-    except (OSError, ValueError):
-        applied = []
+    state = _state(tree)
+    applied = _applied(tree)
     if [entry["digest"] for entry in applied] == [
         patch.digest for patch in series
     ] and state.exists():
@@ -95,10 +101,62 @@ def apply(layout: Layout, series: tuple[Patch, ...]) -> None:
             raise
         finally:
             # Also after a failure: from here on a change in the tree is the user's.
-            beside = state.with_suffix(".new")
-            beside.write_text(json.dumps(applied))
-            beside.rename(state)
+            _save(tree, applied)
         current.note = f"{len(series)} applied" + (f", {kept} of them before" if kept else "")
+
+
+def _state(tree: Path) -> Path:
+    return tree / ".git" / "lab-series.json"
+
+
+def _applied(tree: Path) -> list[dict[str, str]]:
+    try:
+        applied: list[dict[str, str]] = json.loads(_state(tree).read_text())
+    except (OSError, ValueError):
+        return []
+    return applied
+
+
+def _save(tree: Path, applied: list[dict[str, str]]) -> None:
+    beside = _state(tree).with_suffix(".new")
+    beside.write_text(json.dumps(applied))
+    beside.rename(_state(tree))
+
+
+def recorded(tree: Path) -> list[str]:
+    """The digests of the files that the tree counts as made from, in order."""
+    return [entry["digest"] for entry in _applied(tree)]
+
+
+def record(tree: Path, made: Sequence[tuple[str, str]]) -> None:
+    """Let the tree count as made from files: (digest, commit) of each, in order."""
+    _save(tree, [{"digest": digest, "commit": commit} for digest, commit in made])
+
+
+def commits(tree: Path) -> tuple[Commit, ...]:
+    """The commits from the base to the tree's HEAD. Raises LabError if they are no series."""
+    base = git(tree, "rev-parse", f"{BASE_TAG}^{{commit}}").strip()
+    found, last = [], base
+    for line in git(
+        tree, "log", "--reverse", "--topo-order", "--format=%H %P%x09%s", f"{BASE_TAG}..HEAD"
+    ).splitlines():
+        hashes, _, subject = line.partition("\t")
+        name, *parents = hashes.split()
+        if parents != [last]:
+            raise LabError(
+                f"commit {name[:12]} ({subject}) of {tree} does not follow on the one before it",
+                hint=f"git -C {tree} rebase {BASE_TAG}",
+            )
+        found.append(Commit(name, subject))
+        last = name
+    if not found and git(tree, "rev-parse", "HEAD").strip() != base:
+        raise LabError(f"HEAD of {tree} does not descend from its tag {BASE_TAG}")
+    return tuple(found)
+
+
+def is_dirty(tree: Path) -> bool:
+    """Whether a file that git knows was changed and not committed."""
+    return bool(git(tree, "status", "--porcelain", "--untracked-files=no"))
 
 
 def _reset(tree: Path, applied: list[dict[str, str]]) -> None:
@@ -113,7 +171,7 @@ def _reset(tree: Path, applied: list[dict[str, str]]) -> None:
 
 def _keep_local_changes(tree: Path, applied: list[dict[str, str]]) -> None:
     """Leave commits of the user's on a branch; refuse to go on over uncommitted changes."""
-    if git(tree, "status", "--porcelain", "--untracked-files=no"):
+    if is_dirty(tree):
         raise LabError(
             f"the series changed, but {tree} has uncommitted changes",
             hint="commit them there: the commit will be kept on a branch",

@@ -19,6 +19,7 @@ from harness.__main__ import main, rewrite
         (["boot", "shell", "true"], ["boot", "shell", "--command=true"]),
         (["put", "a", "b=c", "/tmp"], ["put", "--path=a", "--path=b=c", "--path=/tmp"]),
         (["get", "-h"], ["--help", "get"]),
+        (["patches", "a", "--", "-k"], ["patches", "--word=a", "--word=--", "--word=-k"]),
         (["test", "--here"], ["test", "--here"]),
     ],
 )
@@ -47,6 +48,7 @@ def lab(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[object, str, s
         (["boot", "--frobnicate"], "--frobnicate"),
         (["put", "alone"], "put takes files and a folder of the guest"),
         (["put"], "put takes files and a folder of the guest"),
+        (["patches", "exprot"], "patches can't 'exprot'"),
         (["test", "--here", "--bare"], "--here and --bare exclude each other"),
     ],
 )
@@ -70,6 +72,7 @@ def test_help_of_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
         "get",
         "test",
         "check",
+        "patches",
         "bench",
         "doctor",
         "clean",

@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""`patches export`: the same bytes each time, the comments kept, nobody's work written over."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from harness import series
+from harness.config import Layout
+from harness.errors import BadCall, LabError
+from harness.export import export, renew
+from harness.patches import apply, parse_series
+from harness.source import BASE_TAG, IDENTITY, git
+
+SUBJECTS = ["net: xdp: first", "net: xdp: second", "net: xdp: third"]
+
+
+class Tree:
+    """A base with one commit for each of SUBJECTS, made from the files of a series."""
+
+    def __init__(self, directory: Path) -> None:
+        self.layout = Layout(directory, directory / "6.12")
+        self.linux = self.layout.linux
+        self.linux.mkdir(parents=True)
+        self.series = directory / "series-dir"
+        self.series.mkdir()
+        git(self.linux, "init", "--quiet", "--initial-branch=series")
+        self.commit("Linux 6.12", "Makefile")
+        git(self.linux, "tag", BASE_TAG)
+        for number, subject in enumerate(SUBJECTS):
+            self.commit(subject, f"{number}.c")
+        (self.series / "series").write_text("")
+        export(self.layout, self.series)
+        names = self.names()
+        (self.series / "series").write_text(
+            f"# head\n{names[0]}  # why\n\n# rest\n{names[1]}\n{names[2]}\n# end\n"
+        )
+
+    def commit(self, subject: str, file: str, text: str = "text\n") -> None:
+        (self.linux / file).write_text(text)
+        git(self.linux, "add", "--all")
+        git(self.linux, "commit", "--quiet", f"--message={subject}\n\nBody of {file}.")
+
+    def rebase(self, editor: str, *options: str) -> None:
+        """git rebase -i from the base, whose list of commits is edited by that command."""
+        subprocess.run(
+            ["git", "rebase", "--quiet", "-i", *options, BASE_TAG],
+            cwd=self.linux,
+            env={**os.environ, **IDENTITY, "GIT_SEQUENCE_EDITOR": editor, "GIT_EDITOR": "true"},
+            check=True,
+            timeout=30,
+        )
+
+    def names(self) -> list[str]:
+        return sorted(path.name for path in self.series.glob("*.patch"))
+
+    def files(self) -> dict[str, tuple[bytes, int]]:
+        return {
+            path.name: (path.read_bytes(), path.stat().st_mtime_ns)
+            for path in self.series.iterdir()
+        }
+
+    def text(self) -> str:
+        return (self.series / "series").read_text()
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Tree:
+    return Tree(tmp_path)
+
+
+def test_a_commit_is_a_file_and_an_untouched_series_is_not_written_to(tree: Tree) -> None:
+    assert tree.names() == [
+        "0001-net-xdp-first.patch",
+        "0002-net-xdp-second.patch",
+        "0003-net-xdp-third.patch",
+    ]
+    before = tree.files()
+    export(tree.layout, tree.series)
+    assert tree.files() == before
+
+
+def test_the_trees_own_configuration_changes_nothing(tree: Tree) -> None:
+    lines = [f"line {number}" for number in range(40)]
+    tree.commit("net: xdp: long", "long.c", "\n".join(lines))
+    lines[20] = "another"
+    tree.commit("net: xdp: longer", "long.c", "\n".join(lines))
+    export(tree.layout, tree.series)
+    before = tree.files()
+    for key, value in {
+        "format.subjectPrefix": "PATCH net-next",
+        "format.signature": "somebody",
+        "format.coverLetter": "true",
+        "format.numbered": "true",
+        "format.attach": "true",
+        "format.thread": "true",
+        "format.to": "netdev@vger.kernel.org",
+        "format.headers": "X-Mine: 1",
+        "format.useAutoBase": "true",
+        "diff.noprefix": "true",
+        "diff.context": "7",
+        "diff.algorithm": "patience",
+        "core.abbrev": "20",
+    }.items():
+        git(tree.linux, "config", key, value)
+    export(tree.layout, tree.series)
+    assert tree.files() == before
+
+
+def test_what_was_written_applies_to_the_base_and_gives_the_same_tree(tree: Tree) -> None:
+    tree.commit("net: 'quoted' [bracket] \u00fcml\u00e4ut: a subject longer than any line of a mail"
+                " may be without being folded", "3.c")  # fmt: skip
+    export(tree.layout, tree.series)
+    wanted = git(tree.linux, "log", "--format=%T %an %ad%n%B", f"{BASE_TAG}..HEAD")
+    git(tree.linux, "checkout", "--quiet", "-B", "series", BASE_TAG)
+    (tree.linux / ".git/lab-series.json").unlink()
+    apply(tree.layout, parse_series(tree.series))
+    assert git(tree.linux, "log", "--format=%T %an %ad%n%B", f"{BASE_TAG}..HEAD") == wanted
+
+
+def test_after_an_export_nothing_is_applied_again(tree: Tree) -> None:
+    tree.commit("net: xdp: fourth", "3.c")
+    export(tree.layout, tree.series)
+    head = git(tree.linux, "rev-parse", "HEAD")
+    apply(tree.layout, parse_series(tree.series))
+    assert git(tree.linux, "rev-parse", "HEAD") == head
+    assert "kept-" not in git(tree.linux, "branch")
+
+
+def test_a_patch_that_was_taken_out_loses_its_file_and_the_others_move_up(tree: Tree) -> None:
+    tree.rebase("sed -i 1d")
+    export(tree.layout, tree.series)
+    assert tree.names() == ["0001-net-xdp-second.patch", "0002-net-xdp-third.patch"]
+    assert tree.text() == (
+        "# head\n\n# rest\n0001-net-xdp-second.patch\n0002-net-xdp-third.patch\n# end\n"
+    )
+
+
+def test_other_files_stay(tree: Tree) -> None:
+    (tree.series / "0009-idea.patch").write_text("mine")
+    tree.rebase("sed -i 1d")
+    export(tree.layout, tree.series)
+    assert (tree.series / "0009-idea.patch").read_text() == "mine"
+
+
+def test_a_fixup_is_refused_until_it_is_squashed(tree: Tree) -> None:
+    before = tree.files()
+    tree.commit("fixup! net: xdp: first", "0.c", "better\n")
+    with pytest.raises(LabError, match="still to be squashed") as caught:
+        export(tree.layout, tree.series)
+    assert caught.value.hint.endswith(f"rebase -i --autosquash {BASE_TAG}")
+    assert tree.files() == before
+    tree.rebase("true", "--autosquash")
+    export(tree.layout, tree.series)
+    changed = [name for name, file in tree.files().items() if file != before[name]]
+    assert changed == ["0001-net-xdp-first.patch"]
+    assert "+better" in (tree.series / changed[0]).read_text()
+
+
+@pytest.mark.parametrize("line", ["---", "--- a/x.c", "diff --git a/x b/x", "Index: x.c"])
+def test_a_message_that_git_am_would_cut_off_is_refused(tree: Tree, line: str) -> None:
+    git(tree.linux, "commit", "--amend", "--quiet", f"--message=subject\n\nbody\n\n{line}\nrest")
+    with pytest.raises(LabError, match="would cut its message off at the line"):
+        export(tree.layout, tree.series)
+    git(tree.linux, "commit", "--amend", "--quiet", f"--message=subject\n\nbody\n\n {line}\n-----")
+    export(tree.layout, tree.series)
+
+
+def test_merges_other_trees_and_empty_commits_are_no_series(tree: Tree) -> None:
+    before = tree.files()
+    git(tree.linux, "commit", "--quiet", "--allow-empty", "--message=nothing")
+    with pytest.raises(LabError, match=r"0004-nothing\.patch would be empty"):
+        export(tree.layout, tree.series)
+    git(tree.linux, "checkout", "--quiet", "-b", "side", BASE_TAG)
+    tree.commit("side", "side.c")
+    git(tree.linux, "checkout", "--quiet", "series")
+    git(tree.linux, "merge", "--quiet", "--no-edit", "side")
+    with pytest.raises(LabError, match="does not follow on the one before it"):
+        export(tree.layout, tree.series)
+    git(tree.linux, "checkout", "--quiet", "--orphan", "other")
+    git(tree.linux, "commit", "--quiet", "--message=other")
+    with pytest.raises(LabError):
+        export(tree.layout, tree.series)
+    assert tree.files() == before
+
+
+def test_in_the_middle_of_a_rebase_nothing_is_written(tree: Tree) -> None:
+    before = tree.files()
+    tree.rebase("sed -i 1s/pick/edit/")
+    with pytest.raises(LabError, match="in the middle of something"):
+        export(tree.layout, tree.series)
+    assert tree.files() == before
+
+
+def test_files_that_changed_since_are_not_written_over(tree: Tree) -> None:
+    patch = tree.series / "0002-net-xdp-second.patch"
+    patch.write_text(patch.read_text().replace("Body", "A better body"))
+    tree.commit("net: xdp: fourth", "3.c")
+    with pytest.raises(LabError, match=r"not those that .* was made from"):
+        export(tree.layout, tree.series)
+    assert "A better body" in patch.read_text()
+    git(tree.linux, "reset", "--quiet", "--hard", "HEAD~1")
+    apply(tree.layout, parse_series(tree.series))
+    export(tree.layout, tree.series)
+    assert "A better body" in patch.read_text()
+
+
+def test_a_line_that_was_taken_out_of_the_series_is_not_put_back(tree: Tree) -> None:
+    (tree.series / "series").write_text("0001-net-xdp-first.patch\n")
+    with pytest.raises(LabError, match=r"not those that .* was made from"):
+        export(tree.layout, tree.series)
+
+
+def test_a_killed_export_can_be_called_again(tree: Tree) -> None:
+    tree.commit("fixup! net: xdp: first", "0.c", "better\n")
+    tree.commit("fixup! net: xdp: third", "2.c", "better\n")
+    tree.rebase("true", "--autosquash")
+    killed = tree.layout.variant / "killed"
+    killed.mkdir()
+    git(tree.linux, "format-patch", "-q", "--zero-commit", "--no-signature", "--abbrev=9",
+        "--no-numbered", "-o", str(killed), f"{BASE_TAG}..HEAD")  # fmt: skip
+    first = tree.series / tree.names()[0]
+    first.write_bytes((killed / first.name).read_bytes())
+    (tree.series / f"{first.name}.lab-new").write_text("half")
+    export(tree.layout, tree.series)
+    for path in killed.iterdir():
+        assert (tree.series / path.name).read_bytes() == path.read_bytes()
+    assert sorted(path.name for path in tree.series.iterdir()) == [*tree.names(), "series"]
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["1-a", "2-b", "3-c", "4-d"], "#A\n1-a\n2-b # why\n\n#C\n3-c\n4-d\n#end\n"),
+        (
+            ["1-a", "2-new", "3-b", "4-c", "5-d"],
+            "#A\n1-a\n2-new\n3-b # why\n\n#C\n4-c\n5-d\n#end\n",
+        ),
+        (["1-b", "2-c", "3-d"], "#A\n1-b # why\n\n#C\n2-c\n3-d\n#end\n"),
+        (["1-a", "2-b", "3-d"], "#A\n1-a\n2-b # why\n\n#C\n3-d\n#end\n"),
+        (["1-a", "2-b"], "#A\n1-a\n2-b # why\n\n#C\n#end\n"),
+        (["1-a", "2-b", "3-renamed", "4-d"], "#A\n1-a\n2-b # why\n\n#C\n3-renamed\n4-d\n#end\n"),
+        (["1-b", "2-a", "3-c", "4-d"], "1-b # why\n#A\n2-a\n\n#C\n3-c\n4-d\n#end\n"),
+        ([], "#A\n\n#C\n#end\n"),
+    ],
+)
+def test_comments_stay_with_their_patches(names: list[str], expected: str) -> None:
+    assert renew("#A\n1-a\n2-b # why\n\n#C\n3-c\n4-d\n#end\n", names) == expected
+
+
+@pytest.mark.parametrize("words", [[], ["exprot"], ["export", "now"]])
+def test_a_bad_word_names_what_there_is(words: list[str]) -> None:
+    with pytest.raises(BadCall) as caught:
+        series.run(words)
+    assert "./lab patches export" in caught.value.hint
