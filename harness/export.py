@@ -50,7 +50,7 @@ def export(layout: Layout, series_dir: Path) -> None:
     _refuse_unsendable(tree, commits)
     if patches.is_dirty(tree):
         say(f"patches   what is not committed in {tree} is left out")
-    beside = layout.variant / "export"
+    beside = layout.source / "export"
     shutil.rmtree(beside, ignore_errors=True)
     git(tree, *FORMAT, "--output-directory", str(beside.resolve()), f"{BASE_TAG}..HEAD")
     written = tuple(

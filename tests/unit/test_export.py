@@ -21,7 +21,7 @@ class Tree:
     """A base with one commit for each of SUBJECTS, made from the files of a series."""
 
     def __init__(self, directory: Path) -> None:
-        self.layout = Layout(directory, directory / "6.12")
+        self.layout = Layout(directory, directory / "6.12", directory / "6.12")
         self.linux = self.layout.linux
         self.linux.mkdir(parents=True)
         self.series = directory / "series-dir"
@@ -217,7 +217,7 @@ def test_a_killed_export_can_be_called_again(tree: Tree) -> None:
     tree.commit("fixup! net: xdp: first", "0.c", "better\n")
     tree.commit("fixup! net: xdp: third", "2.c", "better\n")
     tree.rebase("true", "--autosquash")
-    killed = tree.layout.variant / "killed"
+    killed = tree.layout.source / "killed"
     killed.mkdir()
     git(tree.linux, "format-patch", "-q", "--zero-commit", "--no-signature", "--abbrev=9",
         "--no-numbered", "-o", str(killed), f"{BASE_TAG}..HEAD")  # fmt: skip
