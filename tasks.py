@@ -1,56 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The lab's verbs. Wiring only: what they do is in harness/lab.py and harness/suite.py."""
 
-import functools
-import importlib
-import os
 import shlex
-import signal
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from invoke.context import Context
-from invoke.exceptions import Exit
-from invoke.tasks import task
 
-from harness.errors import EXIT_INTERRUPTED, EXIT_LAB_FAILED, LabError, end_at_once, unexpected
-
-
-def verb(module: str, **options: Any) -> Callable[[Callable[..., int | None]], Any]:
-    """A task whose errors become one message and the documented exit status.
-
-    module: what the body imports from harness. It is imported before Ctrl-C becomes
-        an exception, which the import system's own callbacks swallow now and then.
-    """
-
-    def decorate(body: Callable[..., int | None]) -> Any:
-        @functools.wraps(body)
-        def guarded(*arguments: Any, **flags: Any) -> None:
-            try:
-                importlib.import_module(f"harness.{module}")
-                signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-                signal.signal(signal.SIGINT, signal.default_int_handler)
-                status = body(*arguments, **flags)
-            except LabError as error:
-                raise Exit(error.render(), error.status) from None
-            except KeyboardInterrupt:
-                raise Exit("interrupted", EXIT_INTERRUPTED) from None
-            except BrokenPipeError:
-                # Whoever read our output has gone, as `head` does; say nothing into it.
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-                raise Exit(code=128 + signal.SIGPIPE) from None
-            except Exception as error:
-                raise Exit(unexpected(error).render(), EXIT_LAB_FAILED) from None
-            finally:
-                signal.signal(signal.SIGINT, end_at_once)
-            if status:
-                raise Exit(code=status)
-
-        return task(**options)(guarded)
-
-    return decorate
+from harness.verb import Group, verb
 
 
 def _path(name: str | None) -> str | None:
@@ -59,12 +15,13 @@ def _path(name: str | None) -> str | None:
 
 @verb(
     "lab",
+    Group.BUILD,
     help={
-        "base": "the folder of kernel-patches/ to build",
-        "tree": "your own kernel tree instead, as it is; never written to",
-        "tarball": "the base's source from a file; needs --sha256",
-        "sha256": "what the tarball's SHA-256 has to be",
-        "config": "one more configuration fragment",
+        "base": "NAME: the folder of kernel-patches/ to build",
+        "tree": "DIR: your own kernel tree instead, as it is; never written to",
+        "tarball": "FILE: the base's source from a file; needs --sha256",
+        "sha256": "HEX: what the tarball's SHA-256 has to be",
+        "config": "FILE: one more configuration fragment",
         "debug": "with KASAN, lockdep, UBSAN and the like, in a folder of its own",
     },
 )
@@ -77,7 +34,7 @@ def build(
     config: str | None = None,
     debug: bool = False,
 ) -> None:
-    """Build kernel, bpftool, BPF programs and guest image, each only if its inputs changed."""
+    """Build kernel, BPF programs and guest image: what is not current."""
     from harness import lab
     from harness.config import Selection
 
@@ -86,7 +43,7 @@ def build(
     lab.build_selected(selection)
 
 
-@verb("lab")
+@verb("lab", Group.RUN)
 def boot(_: Context) -> None:
     """Leave a VM running and print how to reach it."""
     from harness import lab
@@ -94,7 +51,7 @@ def boot(_: Context) -> None:
     lab.boot()
 
 
-@verb("lab")
+@verb("lab", Group.RUN)
 def down(_: Context) -> None:
     """Stop the VM."""
     from harness import lab
@@ -102,7 +59,7 @@ def down(_: Context) -> None:
     lab.down()
 
 
-@verb("lab", help={"command": "what to run there instead of a prompt"})
+@verb("lab", Group.RUN, takes={"command": "[COMMAND]"})
 def shell(_: Context, command: str = "") -> int:
     """A prompt in the guest; with a COMMAND, run that there."""
     from harness import lab
@@ -110,17 +67,17 @@ def shell(_: Context, command: str = "") -> int:
     return lab.shell(command)
 
 
-@verb("lab", iterable=["path"], help={"path": "FILE... DIR"})
+@verb("lab", Group.RUN, takes={"path": "FILE... DIR"}, iterable=["path"])
 def put(_: Context, path: list[str]) -> None:
-    """FILE... DIR: copy files into a folder of the guest."""
+    """Copy files into a folder of the guest."""
     from harness import lab
 
     lab.put(path)
 
 
-@verb("lab", iterable=["path"], help={"path": "FILE... DIR"})
+@verb("lab", Group.RUN, takes={"path": "FILE... DIR"}, iterable=["path"])
 def get(_: Context, path: list[str]) -> None:
-    """FILE... DIR: copy files out of the guest."""
+    """Copy files out of the guest into a folder."""
     from harness import lab
 
     lab.get(path)
@@ -128,45 +85,53 @@ def get(_: Context, path: list[str]) -> None:
 
 @verb(
     "suite",
+    Group.PROVE,
+    behind="PYTEST ARGUMENTS",
     help={
         "here": "in the VM that boot left running; refused if that is stale",
-        "junit": "write a JUnit report to this file",
+        "junit": "FILE: write a JUnit report there",
         "bare": "on the base without the series",
     },
 )
 def test(c: Context, here: bool = False, junit: str | None = None, bare: bool = False) -> None:
-    """Run the guest tests, or those named, in a VM of their own: test -- PYTEST ARGUMENTS."""
+    """Run the guest tests, or those named, in a VM of their own."""
     from harness import suite
 
     suite.guest(shlex.split(c.remainder), here=here, junit=_path(junit), bare=bare)
 
 
-@verb("suite")
+@verb("suite", Group.PROVE)
 def check(_: Context) -> None:
-    """The project's own tests: lint, types, unit, guest."""
+    """Run the project's own tests: lint, types, unit, guest."""
     from harness import suite
 
     suite.check()
 
 
-@verb("series", iterable=["word"], help={"word": "export"})
+@verb("series", Group.SERIES, takes={"word": "export"}, iterable=["word"])
 def patches(_: Context, word: list[str]) -> None:
-    """export: write the commits of the series' tree back as its files."""
+    """Go between the series' tree and its files.
+
+    export: write the tree's commits back as files.
+    """
     from harness import series
 
     series.run(word)
 
 
-@verb("bench")
+@verb("bench", Group.PROVE)
 def bench(_: Context) -> None:
-    """Count what the series costs, in guest instructions; builds the bare kernel too."""
+    """Count what the series costs, in guest instructions.
+
+    Builds the bare kernel too.
+    """
     from harness import bench as bench_
     from harness.config import Selection
 
     bench_.report(Selection.load())
 
 
-@verb("doctor")
+@verb("doctor", Group.HOST)
 def doctor(_: Context) -> None:
     """Show what this host has, lacks and will use."""
     from harness import doctor as doctor_
@@ -174,7 +139,7 @@ def doctor(_: Context) -> None:
     doctor_.report()
 
 
-@verb("lab", name="clean", help={"all": "sources and keys as well"})
+@verb("lab", Group.HOST, name="clean", help={"all": "sources and keys as well"})
 def clean(_: Context, all: bool = False) -> None:
     """Remove what was built and say how much that was."""
     from harness import lab

@@ -3,7 +3,7 @@
 
 Plain invoke knows no optional positional arguments, gives exit status 1 to a
 misspelt verb, and joins what follows '--' without quoting. So the words after
-shell, put, get and patches are collected here, and a bad call is status 2.
+a verb that takes them are collected here, and a bad call is status 2.
 """
 
 import signal
@@ -13,58 +13,68 @@ signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import shlex  # noqa: E402
 import sys  # noqa: E402
+from collections.abc import Mapping  # noqa: E402
 
 from invoke.collection import Collection  # noqa: E402
 from invoke.exceptions import Exit, ParseError  # noqa: E402
+from invoke.parser.argument import Argument  # noqa: E402
+from invoke.parser.context import ParserContext  # noqa: E402
 from invoke.program import Program  # noqa: E402
 
 import tasks  # noqa: E402
-from harness import run  # noqa: E402
+from harness import completion, run, usage  # noqa: E402
 from harness.errors import EXIT_BAD_CALL, EXIT_INTERRUPTED, end_at_once  # noqa: E402
+from harness.verb import Verb  # noqa: E402
 
 signal.signal(signal.SIGINT, end_at_once)
 
-# The verbs that take all the words behind them, and the flag that carries them.
-TAKES_WORDS = {"shell": "--command", "put": "--path", "get": "--path", "patches": "--word"}
 
-
-def rewrite(words: list[str]) -> list[str]:
+def rewrite(words: list[str], verbs: Mapping[str, Verb]) -> list[str]:
     """The command line as invoke understands it.
 
-    shell, put, get and patches end the list of verbs: what follows is theirs.
+    A verb that takes words ends the list of verbs: what follows is its own.
     """
-    before, behind = words, None
-    if "--" in words and not any(word in TAKES_WORDS for word in words[: words.index("--")]):
-        at = words.index("--")
-        before, behind = words[:at], words[at + 1 :]
-    for at, word in enumerate(before):
-        if word in TAKES_WORDS:
-            rest = before[at + 1 :]
+    for at, word in enumerate(words):
+        if word == "--":
+            return [*words[:at], "--", shlex.join(words[at + 1 :])]
+        verb = verbs.get(word)
+        if verb and verb.takes:
+            rest = words[at + 1 :]
             if rest in (["--help"], ["-h"]):
-                return [*before[:at], "--help", word]
+                return [*words[:at], "--help", word]
             if rest[:1] == ["--"]:
                 rest = rest[1:]
-            flag = TAKES_WORDS[word]
-            given = [" ".join(rest)] if word == "shell" and rest else rest
-            return [*before[: at + 1], *(f"{flag}={value}" for value in given)]
-    return [*before, "--", shlex.join(behind)] if behind is not None else before
+            given = rest if verb.takes in verb.iterable else [" ".join(rest)] if rest else []
+            return [*words[: at + 1], *(f"--{verb.takes}={value}" for value in given)]
+    return words
 
 
 class Lab(Program):
-    """invoke's program with the verbs' contract for exit statuses."""
+    """invoke's program with the verbs' contract for exit statuses, and none of its own options."""
+
+    def core_args(self) -> list[Argument]:
+        """The options that are no verb's."""
+        script = "SHELL: print the completion for bash, zsh, fish"
+        return [
+            Argument(names=("help", "h"), optional=True, help="show this, or a verb's options"),
+            Argument(names=("list",), kind=bool, help="show this"),
+            Argument(names=("print-completion-script",), help=script),
+            Argument(names=("verbose", "v"), kind=bool, help="show each command that is run"),
+        ]
 
     def run(self, argv: list[str] | None = None, exit: bool = True) -> None:
         """Run the verbs; always ends the process."""
         try:
             self.create_config()
-            self.parse_core(argv)
+            self.normalize_argv(argv)
+            self.parse_core_args()
             self.parse_collection()
             self.parse_tasks()
-            self.parse_cleanup()
-            self.update_config()
+            self._answer()
+            run.set_verbose(bool(self.args.verbose.value))
             self.execute()
         except ParseError as error:
-            print(f"error: {error}\nhint: ./lab --list", file=sys.stderr)
+            print(f"error: {error}\nhint: ./lab --help", file=sys.stderr)
             sys.exit(EXIT_BAD_CALL)
         except Exit as ended:
             if ended.message:
@@ -73,16 +83,33 @@ class Lab(Program):
         except KeyboardInterrupt:
             sys.exit(EXIT_INTERRUPTED)
 
+    def _answer(self) -> None:
+        """Print what was asked for instead of a verb's work, and end; return if nothing was."""
+        verbs: Mapping[str, Verb] = self.collection.tasks
+        asked, shell = self.args.help.value, self.args["print-completion-script"].value
+        if shell:
+            print(completion.script(shell), end="")
+        elif isinstance(asked, str):
+            if asked not in verbs:
+                raise ParseError(f"No idea what {asked!r} is!")
+            print(usage.of_verb(verbs[asked]), end="")
+        elif asked or self.args.list.value or not self.tasks:
+            print(usage.of_all(verbs, self.core_args()), end="")
+        else:
+            return
+        raise Exit
+
 
 def main(words: list[str]) -> None:
     """Run ./lab with these words; none list the verbs. Always ends the process."""
-    end = next((at for at, word in enumerate(words) if word in TAKES_WORDS or word == "--"), None)
-    ours, theirs = words[:end], [] if end is None else words[end:]
-    if "-v" in ours or "--verbose" in ours:
-        run.set_verbose(True)
-        ours = [word for word in ours if word not in ("-v", "--verbose")]
-    program = Lab(namespace=Collection.from_module(tasks), name="lab", binary="./lab")
-    program.run(["./lab", *(rewrite([*ours, *theirs]) or ["--list"])])
+    collection = Collection.from_module(tasks)
+    if words[:2] == ["--complete", "--"]:
+        core = ParserContext(args=Lab().core_args())
+        for candidate in completion.candidates(words[2:], collection.tasks, core):
+            print(candidate)
+        sys.exit()
+    program = Lab(namespace=collection, name="lab", binary="./lab")
+    program.run(["./lab", *rewrite(words, collection.tasks)])
 
 
 if __name__ == "__main__":

@@ -1,11 +1,23 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The words after ./lab, as invoke gets them; and the statuses of bad calls."""
+"""The words after ./lab, as invoke gets them; help; completion; the statuses of bad calls."""
 
 import shlex
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
+from invoke.collection import Collection
+from invoke.parser.context import ParserContext
 
-from harness.__main__ import main, rewrite
+import tasks
+from harness import completion
+from harness.__main__ import Lab, main, rewrite
+from harness.config import ROOT
+from harness.verb import Group, Verb
+
+VERBS: dict[str, Verb] = Collection.from_module(tasks).tasks
+COLUMNS = 80
 
 
 @pytest.mark.parametrize(
@@ -17,18 +29,20 @@ from harness.__main__ import main, rewrite
         (["shell", "--", "ls", "--all"], ["shell", "--command=ls --all"]),
         (["shell", "echo -- test"], ["shell", "--command=echo -- test"]),
         (["boot", "shell", "true"], ["boot", "shell", "--command=true"]),
+        (["-v", "shell", "ls", "-v"], ["-v", "shell", "--command=ls -v"]),
         (["put", "a", "b=c", "/tmp"], ["put", "--path=a", "--path=b=c", "--path=/tmp"]),
         (["get", "-h"], ["--help", "get"]),
         (["patches", "a", "--", "-k"], ["patches", "--word=a", "--word=--", "--word=-k"]),
         (["test", "--here"], ["test", "--here"]),
+        (["test", "--", "shell"], ["test", "--", "shell"]),
     ],
 )
 def test_words_become_flags(words: list[str], expected: list[str]) -> None:
-    assert rewrite(words) == expected
+    assert rewrite(words, VERBS) == expected
 
 
 def test_what_follows_two_dashes_keeps_its_quoting() -> None:
-    *before, joined = rewrite(["test", "--", "-k", "udp and not ipv6", "x.py"])
+    *before, joined = rewrite(["test", "--", "-k", "udp and not ipv6", "x.py"], VERBS)
     assert before == ["test", "--"]
     assert shlex.split(joined) == ["-k", "udp and not ipv6", "x.py"]
 
@@ -38,7 +52,7 @@ def lab(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[object, str, s
     with pytest.raises(SystemExit) as ended:
         main(list(words))
     printed = capsys.readouterr()
-    return ended.value.code, printed.out, printed.err
+    return ended.value.code or 0, printed.out, printed.err
 
 
 @pytest.mark.parametrize(
@@ -46,10 +60,12 @@ def lab(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[object, str, s
     [
         (["biuld"], "biuld"),
         (["boot", "--frobnicate"], "--frobnicate"),
+        (["boot", "--help=biuld"], "biuld"),
         (["put", "alone"], "put takes files and a folder of the guest"),
         (["put"], "put takes files and a folder of the guest"),
         (["patches", "exprot"], "patches can't 'exprot'"),
         (["test", "--here", "--bare"], "--here and --bare exclude each other"),
+        (["--print-completion-script", "tcsh"], "only for bash, zsh, fish"),
     ],
 )
 def test_a_bad_call_is_told_and_is_status_2(
@@ -61,24 +77,90 @@ def test_a_bad_call_is_told_and_is_status_2(
     assert message in stderr
 
 
+@pytest.mark.parametrize("words", [[], ["--help"], ["-h"], ["--list"]])
+def test_every_verb_has_one_line_in_its_group(
+    capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    status, stdout, stderr = lab(capsys, *words)
+    assert (status, stderr) == (0, "")
+    assert max(map(len, stdout.splitlines())) <= COLUMNS
+    groups = {block.splitlines()[0]: block for block in stdout.split("\n\n")[1:]}
+    assert [*groups] == [group.value for group in Group if group.value in groups] + ["options"]
+    for name, verb in VERBS.items():
+        (line,) = (
+            row for row in groups[verb.group.value].splitlines() if row.startswith(f"  {name} ")
+        )
+        assert line.endswith("."), line
+        assert len(line) <= COLUMNS, line
+
+
 def test_help_of_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
-    _, listed, _ = lab(capsys, "--list")
-    verbs = [
-        "build",
-        "boot",
-        "down",
-        "shell",
-        "put",
-        "get",
-        "test",
-        "check",
-        "patches",
-        "bench",
-        "doctor",
-        "clean",
-    ]
-    for name in verbs:
-        assert name in listed
+    for name, verb in VERBS.items():
         status, stdout, stderr = lab(capsys, name, "--help")
         assert (status, stderr) == (0, "")
-        assert f"./lab [--core-opts] {name}" in stdout
+        call, _, rest = stdout.partition("\n\n")
+        assert call.startswith(f"./lab {name}")
+        assert rest.startswith(str(verb.__doc__).splitlines()[0])
+        if verb.takes:
+            assert call == f"./lab {name} {verb.words}"
+        else:
+            assert rest.count("\n  --") == len(verb.get_arguments())
+
+
+def test_the_value_of_a_flag_has_a_name(capsys: pytest.CaptureFixture[str]) -> None:
+    _, stdout, _ = lab(capsys, "test", "--help")
+    assert stdout.startswith("./lab test [OPTIONS] [-- PYTEST ARGUMENTS]\n")
+    assert "  --junit FILE   write a JUnit report there\n" in stdout
+
+
+def offered(*words: str) -> list[str]:
+    core = ParserContext(args=Lab().core_args())
+    return completion.candidates(words, VERBS, core)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["bui"], ["build"]),
+        (["--verb"], ["--verbose"]),
+        (["-v", "bui"], ["build"]),
+        (["build", "--t"], ["--tarball", "--tree"]),
+        (["build", "--verb"], ["--verbose"]),
+        (["build", "dow"], ["down"]),
+        (["build", "--base", ""], []),  # a value: the shell offers files
+        (["build", "--tree", "sh"], []),
+        (["build", "--tree", "=", "sh"], []),  # as bash splits it
+        (["build", "--tree", "="], []),
+        (["build", "--tree", "shell", "dow"], ["down"]),  # a folder called shell
+        (["build", "--debug", "dow"], ["down"]),
+        (["test", "--", "--j"], []),
+        (["shell", ""], []),
+        (["shell", "--ba"], []),
+        (["boot", "put", "b"], []),
+        (["patches", "exp"], ["export"]),
+        (["patches", "export", ""], []),
+        (["frobnicate", "dow"], ["down"]),
+    ],
+)
+def test_tab_offers(words: list[str], expected: list[str]) -> None:
+    assert offered(*words) == expected
+
+
+def test_tab_offers_all_verbs() -> None:
+    assert offered() == offered("") == [*VERBS]
+
+
+def test_bash_completes_by_what_is_sourced(tmp_path: Path) -> None:
+    """In a checkout whose path has a space; the shells without one here are tried by hand."""
+    there = tmp_path / "a checkout"
+    there.mkdir()
+    (there / "lab").write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} {sys.executable} -m harness "$@"\n')
+    (there / "lab").chmod(0o755)
+    (there / "script").write_text(completion.script("bash"))
+    line = (
+        "source ./script; COMP_WORDS=(./lab build --t); COMP_CWORD=2; _lab ./lab;"
+        'printf "%s," "${COMPREPLY[@]}"; complete -p lab'
+    )
+    argv = ["bash", "--norc", "-c", line]
+    done = subprocess.run(argv, cwd=there, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "--tarball,--tree,complete -o default -F _lab lab\n", done.stderr
