@@ -119,6 +119,30 @@ def patches(_: Context, word: list[str]) -> None:
     series.run(word)
 
 
+@verb("watch", Group.PROVE, behind="PYTEST ARGUMENTS")
+def watch(c: Context) -> None:
+    """Build and test after each saved change, until Ctrl-C."""
+    from harness import watch as watch_
+
+    watch_.watch(shlex.split(c.remainder))
+
+
+@verb(
+    "repeat",
+    Group.PROVE,
+    help={
+        "runs": "N: how often",
+        "at-once": "N: how many at a time, each in a VM of its own",
+        "seed": "N: of the first run's order; each run has the next one",
+    },
+)
+def repeat(_: Context, runs: int = 50, at_once: int = 2, seed: int = 1) -> None:
+    """Run the quick suite again and again in random order, to find flakes."""
+    from harness import repeat as repeat_
+
+    repeat_.repeat(runs, at_once, seed)
+
+
 @verb("bench", Group.PROVE)
 def bench(_: Context) -> None:
     """Count what the series costs, in guest instructions.
