@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A pytest plugin that `./lab test` brings along: the running machine, a clean guest for each test.
+"""A pytest plugin that `./lab test` brings along: the machine, and a clean guest for each test.
 
 A test that takes `guest`, or anything made from it, starts in a guest as
-after boot, and fails if the kernel complained on the console while it ran.
+after boot, and fails if the kernel complained on the console while it ran. A
+guest that answers no more costs one test: the next one gets a new machine.
 """
 
 import itertools
@@ -24,6 +25,7 @@ from harness.topology import Nic
 if TYPE_CHECKING:
     from harness.console import Splat
     from harness.guest import Guest
+    from harness.machines import Machines, Start
     from harness.vm import Machine
 
 NICS = ("eth1", "eth2")  # qemu.NICS, as the guest calls them
@@ -36,17 +38,22 @@ MARKER_NAME_LENGTH = 200  # a line in the kernel's log is short
 
 @dataclass(frozen=True)
 class Bench:
-    """What guest tests run on: a machine, and the host's folder of compiled BPF programs."""
+    """What guest tests run on.
 
-    machine: "Machine"
+    objects: the host's folder of compiled BPF programs.
+    start: what starts one more machine, for a test that needs it for itself.
+    """
+
+    machines: "Machines"
     objects: Path
+    start: "Start"
 
 
 BENCH = pytest.StashKey[Bench]()
 
 
 class ConsoleWatch:
-    """What the console says, from one marker to the next, for a whole session."""
+    """What a machine's console says, from one marker to the next."""
 
     def __init__(self, machine: "Machine") -> None:
         self._console = machine.console
@@ -110,7 +117,40 @@ def _splats(read: bytes) -> "list[Splat]":
     return witness.feed(read) + witness.finish()
 
 
-WATCH = pytest.StashKey[ConsoleWatch]()
+@dataclass(frozen=True)
+class Seat:
+    """A machine, and what is known of it from one test to the next."""
+
+    machine: "Machine"
+    watch: ConsoleWatch
+    bpf: Bpf
+
+
+class Seats:
+    """The seat that tests take: another one when the machine is another one."""
+
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
+        self._seat: Seat | None = None
+
+    def current(self) -> Seat:
+        """The seat at the current machine. Raises LabError if no machine starts."""
+        machine = self._bench.machines.current()
+        if self._seat is None or self._seat.machine is not machine:
+            bpf = Bpf(machine.guest, self._bench.objects)
+            self._seat = Seat(machine, ConsoleWatch(machine), bpf)
+        return self._seat
+
+    def leave(self) -> bool:
+        """Give a machine up whose guest is gone; whether there will be another one."""
+        if self._bench.machines.kept:
+            return False
+        self._bench.machines.discard()
+        return True
+
+
+SEATS = pytest.StashKey[Seats]()
+SEAT = pytest.StashKey[Seat]()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -133,12 +173,12 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
 
 def _complaint(item: pytest.Item) -> str:
     """What the kernel said against the test, or ""."""
-    watch = item.stash.get(WATCH, None)
-    if watch is None:
+    seat = item.stash.get(SEAT, None)
+    if seat is None:
         return ""
-    splats, silence = watch.end(item.nodeid)
+    splats, silence = seat.watch.end(item.nodeid)
     lines = [silence] if silence else []
-    if silence:
+    if silence and not item.config.stash[SEATS].leave():
         item.session.shouldfail = "the guest is gone: the tests that are left did not run"
     for splat in splats:
         lines += [f"the kernel complained while this test ran: {splat.kind}", splat.text]
@@ -147,7 +187,7 @@ def _complaint(item: pytest.Item) -> str:
 
 @pytest.fixture(scope="session")
 def bench(request: pytest.FixtureRequest) -> Bench:
-    """The machine under test and the programs for it, for the whole session."""
+    """What the session's tests run on."""
     given = request.config.stash.get(BENCH, None)
     if given is None:
         pytest.exit("guest tests need a machine: ./lab test -- FILE", EXIT_BAD_CALL)
@@ -155,43 +195,48 @@ def bench(request: pytest.FixtureRequest) -> Bench:
 
 
 @pytest.fixture(scope="session")
-def machine(bench: Bench) -> "Machine":
-    """The machine under test, for the whole session."""
-    return bench.machine
-
-
-@pytest.fixture(scope="session")
-def _watch(machine: "Machine") -> ConsoleWatch:
-    return ConsoleWatch(machine)
-
-
-@pytest.fixture(scope="session")
-def _session_bpf(bench: Bench) -> Bpf:
-    return Bpf(bench.machine.guest, bench.objects)
+def _seats(request: pytest.FixtureRequest, bench: Bench) -> Seats:
+    return request.config.stash.setdefault(SEATS, Seats(bench))
 
 
 @pytest.fixture
-def guest(request: pytest.FixtureRequest, machine: "Machine", _watch: ConsoleWatch) -> "Guest":
+def _seat(request: pytest.FixtureRequest, _seats: Seats) -> Seat:
+    try:
+        seat = _seats.current()
+    except LabError as error:
+        request.session.shouldfail = f"no machine for the tests that are left: {error.message}"
+        raise
+    seat.watch.begin()
+    request.node.stash[SEAT] = seat
+    return seat
+
+
+@pytest.fixture
+def machine(_seat: Seat) -> "Machine":
+    """The machine under test, its guest as after boot."""
+    return _seat.machine
+
+
+@pytest.fixture
+def guest(machine: "Machine") -> "Guest":
     """The guest, as after boot."""
-    _watch.begin()
-    request.node.stash[WATCH] = _watch
     return machine.guest
 
 
 @pytest.fixture
-def bpf(guest: "Guest", _session_bpf: Bpf) -> Bpf:
+def bpf(_seat: Seat) -> Bpf:
     """BPF in the guest, nothing loaded yet."""
-    return _session_bpf
+    return _seat.bpf
 
 
 @pytest.fixture
-def nic(guest: "Guest", machine: "Machine") -> Nic:
+def nic(machine: "Machine") -> Nic:
     """The NIC under test. A machine without a tap fails the test: it is never skipped."""
     return _nic(machine, 0)
 
 
 @pytest.fixture
-def small_nic(guest: "Guest", machine: "Machine") -> Nic:
+def small_nic(machine: "Machine") -> Nic:
     """A second NIC, whose receive buffers are small ones; the rest as `nic`."""
     return _nic(machine, 1)
 

@@ -3,8 +3,8 @@
 
 It holds QEMU, the tap and the packet socket; QEMU dies with it, and the tap's
 namespace with its descriptors, so that killing the keeper leaves nothing. On
-its Unix socket it tells who asks how to reach the VM, and hands out the packet
-socket (SCM_RIGHTS). That the socket answers is what 'a VM is running' means:
+its Unix socket it tells who asks how to reach the VM, and hands out QEMU's monitor
+and the packet sockets (SCM_RIGHTS). That the socket answers is what 'a VM is running' means:
 there is no state on disk that could be stale.
 """
 
@@ -28,6 +28,7 @@ from harness import qemu, vm
 from harness.console import ConsoleFile
 from harness.errors import LabError
 from harness.guest import Address, Guest
+from harness.monitor import Monitor
 from harness.run import dying_with_parent
 from harness.tap import TapUnavailable
 
@@ -41,7 +42,8 @@ class Running:
     """A VM that a keeper holds, as it tells of it.
 
     fingerprint: of the artefacts that it runs.
-    packets: descriptors of the NICs' packet sockets, now this process's own; none without taps.
+    monitor, packets: descriptors of QEMU's monitor and of the NICs' packet sockets, now this
+        process's own; no packets without taps.
     """
 
     pid: int
@@ -51,7 +53,13 @@ class Running:
     console: Path
     accelerator: qemu.Accelerator
     no_tap: str
+    monitor: int
     packets: tuple[int, ...]
+
+    def close(self) -> None:
+        """Give the descriptors up."""
+        for descriptor in (self.monitor, *self.packets):
+            os.close(descriptor)
 
 
 def socket_path(directory: Path) -> str:
@@ -72,7 +80,7 @@ def ask(directory: Path) -> Running | None:
         try:
             connection.connect(socket_path(directory))
             connection.sendall(b"?")
-            answer, fds, _, _ = socket.recv_fds(connection, ANSWER_LIMIT, len(qemu.NICS))
+            answer, fds, _, _ = socket.recv_fds(connection, ANSWER_LIMIT, 1 + len(qemu.NICS))
         except OSError:
             return None
     if not answer:
@@ -86,7 +94,8 @@ def ask(directory: Path) -> Running | None:
         console=Path(told["console"]),
         accelerator=qemu.Accelerator(**told["accelerator"]),
         no_tap=told["no_tap"],
-        packets=tuple(fds),
+        monitor=fds[0],
+        packets=tuple(fds[1:]),
     )
 
 
@@ -147,8 +156,7 @@ def stop(directory: Path) -> bool:
     running = ask(directory)
     if running is None:
         return False
-    for packets in running.packets:
-        os.close(packets)
+    running.close()
     descriptor = os.pidfd_open(running.pid)
     try:
         signal.pidfd_send_signal(descriptor, signal.SIGTERM)
@@ -164,15 +172,19 @@ def stop(directory: Path) -> bool:
 def attached(running: Running, directory: Path) -> Iterator[vm.Machine]:
     """Log into a VM that a keeper holds; leaving it leaves the VM as it is."""
     with contextlib.ExitStack() as stack:
-        packets = [stack.enter_context(socket.socket(fileno=fd)) for fd in running.packets]
+        connections = [
+            stack.enter_context(socket.socket(fileno=fd))
+            for fd in (running.monitor, *running.packets)
+        ]
         guest = Guest.connect(running.address, deadline=vm.BOOT_DEADLINE)
         stack.callback(guest.close)
         yield vm.Machine(
             guest=guest,
             address=running.address,
+            monitor=Monitor(connections[0], greeted=True),
             console=ConsoleFile(running.console),
             accelerator=running.accelerator,
-            packets=tuple(packets),
+            packets=tuple(connections[1:]),
             no_tap=TapUnavailable(running.no_tap) if running.no_tap else None,
             qemu_pid=running.qemu_pid,
             alive=lambda: (directory / "keeper.sock").exists() and _exists(running.qemu_pid),
@@ -213,8 +225,8 @@ def _serve(server: socket.socket, machine: vm.Machine, answer: dict[str, object]
         with connection, contextlib.suppress(OSError):
             connection.settimeout(STOP_DEADLINE)
             connection.recv(1)
-            packets = [each.fileno() for each in machine.packets]
-            socket.send_fds(connection, [json.dumps(answer).encode()], packets)
+            handed = [machine.monitor.fileno(), *(each.fileno() for each in machine.packets)]
+            socket.send_fds(connection, [json.dumps(answer).encode()], handed)
 
 
 def _whole(reason: TapUnavailable | None) -> str:

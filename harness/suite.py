@@ -2,6 +2,7 @@
 """Verdicts: the guest tests in a VM of their own, and the project's own tests."""
 
 import contextlib
+import itertools
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -18,6 +19,7 @@ from harness.errors import BadCall, TestsFailed
 from harness.fixtures import BENCH, Bench
 from harness.lab import machine_dir
 from harness.lock import locked
+from harness.machines import Machines, Start
 from harness.progress import say, step
 from harness.run import CommandFailed, run
 
@@ -27,29 +29,43 @@ LINT_DEADLINE = 300.0
 
 
 @contextmanager
-def own_machine(selection: Selection) -> Iterator[Bench]:
-    """Build what is not current and boot a VM for the length of the context.
+def own_machines(selection: Selection) -> Iterator[Bench]:
+    """Build what is not current; machines of its own for the length of the context.
 
-    Only the start is under the build lock: a running VM has read its kernel,
+    Only the build is under the build lock: a running VM has read its kernel,
     and the programs lie in a folder that a build replaces as a whole.
     """
-    with contextlib.ExitStack() as stack:
-        with locked(build_root()):
-            artefacts = build(selection)
-        accelerator = artefacts.accelerator
-        console = _own_console(build_root() / "vm")
-        with step("boot", f"under {accelerator.name}: {accelerator.reason}") as current:
-            machine = stack.enter_context(vm.boot(artefacts.spec(console), artefacts.access))
-            current.note = f"up under {accelerator.name}: {accelerator.reason}"
-        yield Bench(machine, artefacts.programs.objects)
+    with locked(build_root()):
+        artefacts = build(selection)
+    start = _starter(artefacts)
+    with Machines(start) as machines:
+        machines.current()
+        yield Bench(machines, artefacts.programs.objects, start)
 
 
-def _own_console(directory: Path) -> Path:
-    """A console file that no other run of the lab writes to; those of runs that ended go."""
+def _starter(artefacts: Artefacts) -> Start:
+    """What boots a machine of these, each with a console file of its own."""
+    consoles = _own_consoles(build_root() / "vm")
+    accelerator = artefacts.accelerator
+
+    @contextmanager
+    def start() -> Iterator[vm.Machine]:
+        with contextlib.ExitStack() as stack:
+            with step("boot", f"under {accelerator.name}: {accelerator.reason}") as current:
+                spec = artefacts.spec(next(consoles))
+                machine = stack.enter_context(vm.boot(spec, artefacts.access))
+                current.note = f"up under {accelerator.name}: {accelerator.reason}"
+            yield machine
+
+    return start
+
+
+def _own_consoles(directory: Path) -> Iterator[Path]:
+    """Console files that no other run of the lab writes to; those of runs that ended go."""
     for old in directory.glob("console-*"):
-        if not Path(f"/proc/{old.stem.partition('-')[2]}").exists():
+        if not Path(f"/proc/{old.stem.split('-')[1]}").exists():
             old.unlink(missing_ok=True)
-    return directory / f"console-{os.getpid()}.log"
+    return (directory / f"console-{os.getpid()}-{number}.log" for number in itertools.count(1))
 
 
 @contextmanager
@@ -61,8 +77,9 @@ def booted_machine(selection: Selection) -> Iterator[Bench]:
     if running is None:
         raise BadCall("no VM is running", hint="./lab boot test --here")
     _refuse_stale(running, artefacts)
-    with keeper.attached(running, machine_dir()) as machine:
-        yield Bench(machine, artefacts.programs.objects)
+    with Machines(lambda: keeper.attached(running, machine_dir()), kept=True) as machines:
+        machines.current()
+        yield Bench(machines, artefacts.programs.objects, _starter(artefacts))
 
 
 def _refuse_stale(running: keeper.Running, artefacts: Artefacts) -> None:
@@ -74,7 +91,7 @@ def _refuse_stale(running: keeper.Running, artefacts: Artefacts) -> None:
 
 
 class Verdict:
-    """A pytest plugin that gives the tests their machine and counts what came of them."""
+    """A pytest plugin that gives the tests their machines and counts what came of them."""
 
     def __init__(self, bench: Bench) -> None:
         self._bench = bench
@@ -82,7 +99,7 @@ class Verdict:
         self.interrupted = False
 
     def pytest_configure(self, config: pytest.Config) -> None:
-        """Hand the machine to harness.fixtures."""
+        """Hand the machines to harness.fixtures."""
         config.stash[BENCH] = self._bench
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -116,7 +133,7 @@ def guest(
         options.append(str(GUEST_TESTS))
     if junit:
         options.append(f"--junit-xml={junit}")
-    with (booted_machine if here else own_machine)(selection) as bench:
+    with (booted_machine if here else own_machines)(selection) as bench:
         verdict = Verdict(bench)
         sys.stdout.flush()
         status = pytest.main(options, plugins=[fixtures, verdict])

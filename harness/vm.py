@@ -3,7 +3,6 @@
 
 import contextlib
 import re
-import select
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
@@ -11,19 +10,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from qemu.qmp import QMPError
-from qemu.qmp.legacy import QEMUMonitorProtocol
-
 from harness import qemu
 from harness.channel import GuestGone
 from harness.console import ConsoleFile, Witness
 from harness.errors import LabError
 from harness.guest import Address, Guest
+from harness.monitor import Monitor, MonitorError
 from harness.run import dying_with_parent
 from harness.tap import Tap, TapUnavailable, open_taps
 
 BOOT_DEADLINE = 60.0  # seconds to an SSH session; 2 under TCG on an idle machine
-MONITOR_DEADLINE = 10.0
 CONSOLE_TAIL = 30  # lines
 FORWARDED = re.compile(r"TCP\[HOST_FORWARD\]\s+\d+\s+127\.0\.0\.1\s+(\d+)")
 
@@ -98,6 +94,7 @@ class Machine:
 
     guest: Guest
     address: Address
+    monitor: Monitor
     console: ConsoleFile
     accelerator: qemu.Accelerator
     packets: tuple[socket.socket, ...]
@@ -121,14 +118,15 @@ def boot(spec: qemu.Spec, access: Access) -> Iterator[Machine]:
             tap_fds = tuple(tap.fd for tap in taps)
             spec = replace(spec, monitor_fd=theirs.fileno(), tap_fds=tap_fds)
             vm = stack.enter_context(process(spec, (theirs.fileno(), *tap_fds)))
-        address = Address("127.0.0.1", _forwarded_port(vm, ours), access.key, access.host_key)
+        monitor = _monitor(vm, ours)
+        address = Address("127.0.0.1", _forwarded_port(vm, monitor), access.key, access.host_key)
         try:
             guest = Guest.connect(address, deadline=BOOT_DEADLINE, alive=_boot_watch(vm))
         except GuestGone:
             raise vm.failure(f"no SSH session {BOOT_DEADLINE:.0f} s after the start") from None
         stack.callback(guest.close)
         yield Machine(
-            guest, address, ConsoleFile(vm.console), spec.accelerator,
+            guest, address, monitor, ConsoleFile(vm.console), spec.accelerator,
             tuple(tap.packets for tap in taps), no_tap, vm.pid, vm.running,
         )  # fmt: skip
 
@@ -143,22 +141,16 @@ def _taps(stack: contextlib.ExitStack) -> tuple[list[Tap], TapUnavailable | None
     return taps, None
 
 
-def _forwarded_port(vm: Process, monitor: socket.socket) -> int:
-    """The host port that QEMU's hostfwd got, as QEMU itself tells it."""
-    # The library waits for QEMU's greeting without an end.
-    if not select.select([monitor], [], [], MONITOR_DEADLINE)[0]:
-        raise vm.failure(f"QEMU says nothing on its monitor for {MONITOR_DEADLINE:.0f} s")
-    client = QEMUMonitorProtocol(monitor)
-    client.settimeout(MONITOR_DEADLINE)
+def _monitor(vm: Process, connection: socket.socket) -> Monitor:
     try:
-        client.connect(negotiate=True)
-        told = client.cmd("human-monitor-command", **{"command-line": "info usernet"})
-    except (QMPError, OSError, TimeoutError) as error:
-        raise vm.failure(f"QEMU did not start ({error})") from None
-    finally:
-        with contextlib.suppress(QMPError, OSError, EOFError):
-            client.close()
-    found = FORWARDED.search(str(told))
+        return Monitor(connection)
+    except MonitorError as error:
+        raise vm.failure(f"QEMU did not start: {error.message}") from None
+
+
+def _forwarded_port(vm: Process, monitor: Monitor) -> int:
+    """The host port that QEMU's hostfwd got, as QEMU itself tells it."""
+    found = FORWARDED.search(monitor.human("info usernet"))
     if not found:
         raise vm.failure("QEMU forwards no port for SSH")
     return int(found[1])

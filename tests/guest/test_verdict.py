@@ -6,6 +6,7 @@ import pytest
 from harness import fixtures
 from harness.bpf import Bpf, BpfError
 from harness.fixtures import Bench
+from harness.machines import Machines
 from harness.packets import Frame
 from harness.suite import Verdict
 from harness.topology import CaptureError, Nic, To, redirect
@@ -39,6 +40,26 @@ def test_a_test_fails_if_the_kernel_warns_meanwhile(
     assert report.nodeid.endswith("test_during_a_warning")
     assert "planted+0x0/0x10" in report.longreprtext
     assert verdict.passed == 1
+
+
+HANGS = """
+def test_that_ends_the_guest(guest):
+    guest.run("echo b >/proc/sysrq-trigger", timeout=10)
+
+def test_afterwards(guest):
+    assert guest.sh("cat /proc/sys/kernel/ostype") == "Linux\\n"
+"""
+
+
+def test_a_guest_that_is_gone_costs_one_test(bench: Bench, pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(HANGS)
+    with Machines(bench.start) as machines:
+        verdict = Verdict(Bench(machines, bench.objects, bench.start))
+        run = pytester.inline_run("-p", "no:cacheprovider", plugins=[fixtures, verdict])
+    passed, skipped, failed = run.listoutcomes()
+    assert [report.nodeid.partition("::")[2] for report in passed] == ["test_afterwards"]
+    assert skipped == []
+    assert [report.nodeid.partition("::")[2] for report in failed] == ["test_that_ends_the_guest"]
 
 
 def test_a_frame_that_is_lost_is_no_empty_capture(bpf: Bpf, nic: Nic) -> None:
