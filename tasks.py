@@ -157,7 +157,7 @@ def bench(_: Context) -> None:
 
 @verb("doctor", Group.HOST)
 def doctor(_: Context) -> None:
-    """Show what this host has, lacks and will use."""
+    """Show what here will slow or break a run, and the remedy."""
     from harness import doctor as doctor_
 
     doctor_.report()

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What the lab needs of the machine that it runs on, and how it gets there."""
 
+import enum
 import os
+import platform
 import shutil
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,41 +16,89 @@ from harness.run import CommandFailed, run
 GIB = 1 << 30
 
 
+class Family(enum.Enum):
+    """Distributions that share their packages' names: os-release(5)'s IDs, and the installer."""
+
+    DEBIAN = ({"debian", "ubuntu"}, "apt-get install")
+    FEDORA = ({"fedora", "rhel", "centos"}, "dnf install")
+    ARCH = ({"arch"}, "pacman -S --needed")
+
+    @property
+    def installer(self) -> str:
+        return self.value[1]
+
+
 @dataclass(frozen=True)
 class Need:
-    """A program or a header, and Debian's package that has it."""
+    """A program or a header, and the package that has it.
+
+    probe: a path, or a name that is looked up in PATH and the sbin folders.
+    package: Debian's; also Fedora's and Arch's, unless those have another name.
+    """
 
     probe: str
     package: str
+    fedora: str = ""
+    arch: str = ""
 
     @property
     def met(self) -> bool:
-        """Whether it is here: a path is looked at, a name is looked up in PATH and sbin."""
+        """Whether it is here."""
         return find(self.probe) is not None
+
+    def package_of(self, family: Family) -> str:
+        """The package's name there."""
+        other = {Family.FEDORA: self.fedora, Family.ARCH: self.arch}.get(family)
+        return other or self.package
 
 
 NEEDS = (
     Need("gcc", "gcc"),
-    Need("/usr/include/stdlib.h", "libc6-dev"),
+    Need("/usr/include/stdlib.h", "libc6-dev", fedora="glibc-devel", arch="glibc"),
     Need("make", "make"),
     Need("bc", "bc"),
     Need("bison", "bison"),
     Need("flex", "flex"),
-    Need("/usr/include/gelf.h", "libelf-dev"),
-    Need("/usr/include/zlib.h", "zlib1g-dev"),
-    Need("pahole", "dwarves"),
+    Need("/usr/include/gelf.h", "libelf-dev", fedora="elfutils-libelf-devel", arch="libelf"),
+    Need("/usr/include/zlib.h", "zlib1g-dev", fedora="zlib-devel", arch="zlib"),
+    Need("pahole", "dwarves", arch="pahole"),
     Need("lz4", "lz4"),
-    Need("xz", "xz-utils"),
+    Need("xz", "xz-utils", fedora="xz", arch="xz"),
     Need("perl", "perl"),
     Need("git", "git"),
     Need("clang", "clang"),
     Need("qemu-system-x86_64", "qemu-system-x86"),
-    Need("busybox", "busybox-static"),
-    Need("dropbear", "dropbear-bin"),
-    Need("ip", "iproute2"),
+    Need("busybox", "busybox-static", fedora="busybox", arch="busybox"),
+    Need("dash", "dash"),
+    Need("dropbear", "dropbear-bin", fedora="dropbear", arch="dropbear"),
+    Need("ip", "iproute2", fedora="iproute"),
+    Need("tc", "iproute2", fedora="iproute-tc"),
     Need("ethtool", "ethtool"),
     Need("setpriv", "util-linux"),
 )
+CCACHE = Need("ccache", "ccache")  # what is compiled again is not; nothing else changes
+
+
+def family(os_release: Mapping[str, str]) -> Family | None:
+    """The family by os-release(5)'s fields, or None for one that is not known here."""
+    ids = [os_release.get("ID", ""), *os_release.get("ID_LIKE", "").split()]
+    return next((each for name in ids for each in Family if name in each.value[0]), None)
+
+
+def this_family() -> Family | None:
+    """The family of this machine's distribution."""
+    try:
+        return family(platform.freedesktop_os_release())
+    except OSError:
+        return None
+
+
+def install_line(needs: Iterable[Need], family: Family | None) -> str:
+    """What to do, in one line, to have these."""
+    packages = " ".join(sorted({need.package_of(family or Family.DEBIAN) for need in needs}))
+    if family is None:
+        return f"install what Debian has in: {packages}"
+    return f"as root: {family.installer} {packages}"
 
 
 def find(program: str) -> Path | None:
@@ -62,14 +113,12 @@ def require() -> None:
     missing = [need for need in NEEDS if not need.met]
     if not missing:
         return
-    packages = sorted(need.package for need in missing)
+    remedy = install_line(missing, this_family())
     become_root = [] if os.geteuid() == 0 else ["sudo", "--non-interactive"]
     if not shutil.which("apt-get") or (become_root and not shutil.which("sudo")):
         names = ", ".join(need.probe for need in missing)
-        raise LabError(
-            f"missing on this machine: {names}",
-            hint=f"install what Debian has in: {' '.join(packages)}",
-        )
+        raise LabError(f"missing on this machine: {names}", hint=remedy)
+    packages = sorted({need.package for need in missing})
     with step("packages", f"installing {' '.join(packages)}") as current:
         apt = [*become_root, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "--quiet"]
         install = [*apt, "install", "--yes", "--no-install-recommends", *packages]
@@ -77,7 +126,7 @@ def require() -> None:
             run([*apt, "update"], deadline=300)
             run(install, deadline=900)
         except CommandFailed as error:
-            error.hint = error.hint or f"as root: apt-get install {' '.join(packages)}"
+            error.hint = error.hint or remedy
             raise
         current.note = f"{len(packages)} installed"
     still = [need.probe for need in NEEDS if not need.met]

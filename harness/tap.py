@@ -16,10 +16,11 @@ import os
 import socket
 import struct
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.confinement import Confinement, remedy
 from harness.errors import LabError
 from harness.run import CommandFailed, inherited, run
 
@@ -89,29 +90,14 @@ def open_taps(count: int = 1, name: str = "lab") -> list[Tap]:
                 continue
             return [_receive(ours, f"{name}{index}") for index in range(count)]
     raise TapUnavailable(
-        f"no tap for the guest's NIC: {'; then '.join(reasons)}", hint=_remedy(reasons)
+        f"no tap for the guest's NIC: {'; then '.join(reasons)}",
+        hint=remedy(reasons, Confinement.gather()),
     )
 
 
 def _receive(ours: socket.socket, name: str) -> Tap:
     _, (fd, packets), _, _ = socket.recv_fds(ours, 1, 2)
     return Tap(name, fd, socket.socket(fileno=packets))
-
-
-def _remedy(reasons: Sequence[str]) -> str:
-    text = " ".join(reasons)
-    if "/dev/net/tun: ENOENT" in text or "/dev/net/tun: ENODEV" in text:
-        return "modprobe tun; in a container, start it with --device /dev/net/tun"
-    if "/dev/net/tun" in text:
-        return (
-            "setfacl -m u:$USER:rw /dev/net/tun, or chmod 0666 /dev/net/tun as most distributions"
-            " have it; in a container, start it with --device /dev/net/tun"
-        )
-    return (
-        "allow user namespaces: sysctl kernel.unprivileged_userns_clone=1, or"
-        " kernel.apparmor_restrict_unprivileged_userns=0; or run as root;"
-        " in a container, start it with --cap-add NET_ADMIN,SYS_ADMIN"
-    )
 
 
 def _make(name: str) -> tuple[int, socket.socket]:
