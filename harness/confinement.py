@@ -59,9 +59,9 @@ def remedy(reasons: Sequence[str], confinement: Confinement) -> str:
             "setfacl -m u:$USER:rw /dev/net/tun, or chmod 0666 /dev/net/tun as most distributions"
             " have it" + ("; or start the container with --device /dev/net/tun" if inside else "")
         )
-    if inside and (confinement.root or "EROFS" in text or confinement.seccomp):
-        # Docker's seccomp filter bars unshare(), its AppArmor profile mounts; and
-        # /proc/sys, where IPv6 is switched off in the namespace, is read-only.
+    # Docker's seccomp filter bars unshare(); and /proc/sys, where IPv6 is switched off
+    # in the namespace, is read-only.
+    if (inside and (confinement.root or confinement.seccomp)) or "EROFS" in text:
         return "start the container with --privileged"
     if confinement.root:
         return "run where root may make network namespaces: this needs CAP_SYS_ADMIN"

@@ -33,7 +33,7 @@ READ_ONLY = "/proc/sys/net/ipv6/conf/default/disable_ipv6: EROFS: Read-only file
         (REFUSED, DOCKER, "start the container with --privileged"),
         (REFUSED, replace(DOCKER, seccomp=False), "start the container with --privileged"),
         (REFUSED, ROOTLESS, "start the container with --privileged"),
-        (READ_ONLY, replace(ROOTLESS, seccomp=False), "start the container with --privileged"),
+        (READ_ONLY, USER, "start the container with --privileged"),
         (REFUSED, ROOT, "this needs CAP_SYS_ADMIN"),
         (REFUSED, replace(USER, clone=0), "sysctl kernel.unprivileged_userns_clone=1"),
         (NO_MAP, replace(USER, apparmor=1), "kernel.apparmor_restrict_unprivileged_userns=0"),
