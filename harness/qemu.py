@@ -5,8 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 BINARY = "qemu-system-x86_64"
-# The NICs under test, in their order: eth1 has mergeable receive buffers, eth2 small ones.
-NICS = ("", ",mrg_rxbuf=off")
+# The NICs under test, in their order: eth1 has mergeable receive buffers, eth2 small ones,
+# which Linux takes only if the device can't send more than the MTU (virtnet_set_big_packets()).
+# iommu_platform: AF_XDP's zero copy wants queues that use the DMA API (virtqueue_dma_dev()).
+NICS = (
+    "",
+    ",mrg_rxbuf=off,guest_tso4=off,guest_tso6=off,guest_ecn=off,guest_ufo=off,disable-legacy=on,iommu_platform=on",
+)
 SSH_PORT = 22
 KERNEL_ARGUMENTS = (
     "console=ttyS0",
@@ -85,13 +90,13 @@ def argv(spec: Spec) -> list[str]:
     ]  # fmt: skip
     if spec.icount:
         line += ["-icount", "shift=0,sleep=off"]
-    for number, (fd, buffers) in enumerate(zip(spec.tap_fds, NICS, strict=False), start=1):
+    for number, (fd, more) in enumerate(zip(spec.tap_fds, NICS, strict=False), start=1):
         line += [
             # vhost=off: hash reports need QEMU's own data path. ctrl_vlan=off:
             # else QEMU drops frames of VLANs that the guest did not ask for.
             "-netdev", f"tap,id=eth{number},fd={fd},vhost=off",
             "-device", f"virtio-net-pci,netdev=eth{number},addr=0x{2 + number},romfile=,"
-            f"mac=52:54:00:00:00:0{number},mq=on,vectors=10,hash=on,rss=on,ctrl_vlan=off{buffers}",
+            f"mac=52:54:00:00:00:0{number},mq=on,vectors=10,hash=on,rss=on,ctrl_vlan=off{more}",
         ]  # fmt: skip
     return line
 
