@@ -34,6 +34,8 @@ SIOCGIFFLAGS, SIOCSIFFLAGS, SIOCSIFMTU, IFF_UP = 0x8913, 0x8914, 0x8922, 0x1
 # linux/if_ether.h, linux/if_packet.h, bits/socket.h
 ETH_P_ALL, SOL_PACKET, PACKET_AUXDATA = 0x0003, 263, 8
 
+SIOCSIFTXQLEN = 0x8943
+QUEUE = 16384  # frames that the guest did not take yet; the next is dropped without a word
 MTU = 65521  # the most that a tap takes; a large frame must get to the guest's own limit
 
 # The first works for everybody, if the host allows it; the second for root.
@@ -111,6 +113,7 @@ def _make(name: str) -> tuple[int, socket.socket]:
         packets = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
         packets.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
     with _step("link up"):
+        fcntl.ioctl(packets, SIOCSIFTXQLEN, struct.pack("16si20x", name.encode(), QUEUE))
         fcntl.ioctl(packets, SIOCSIFMTU, struct.pack("16si20x", name.encode(), MTU))
         request = fcntl.ioctl(packets, SIOCGIFFLAGS, struct.pack("16sH22x", name.encode(), 0))
         (up,) = struct.unpack_from("16xH", request)

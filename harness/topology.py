@@ -35,7 +35,7 @@ VETH2_INDEX = 200  # of a second pair
 OBSERVER = Object("skb_observer")
 OBSERVE = OBSERVER.program("skb_observer")
 PASSING = Object("xdp_pass")
-CPUMAP_QUEUE = 2048  # frames; the default of 192 is less than what one burst may hold
+CPUMAP_QUEUE = 16384  # frames, the most that there may be: as many as wait on the wire
 
 
 class CaptureError(LabError):
