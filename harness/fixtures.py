@@ -229,10 +229,16 @@ def bpf(_seat: Seat) -> Bpf:
     return _seat.bpf
 
 
+EACH_NIC = pytest.mark.parametrize("nic", NICS, indirect=True)
+
+
 @pytest.fixture
-def nic(machine: "Machine") -> Nic:
-    """The NIC under test. A machine without a tap fails the test: it is never skipped."""
-    return _nic(machine, 0)
+def nic(request: pytest.FixtureRequest, machine: "Machine") -> Nic:
+    """The NIC under test: eth1, or both in turn for a test with EACH_NIC.
+
+    A machine without a tap fails the test: it is never skipped.
+    """
+    return _nic(machine, NICS.index(getattr(request, "param", NICS[0])))
 
 
 @pytest.fixture

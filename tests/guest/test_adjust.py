@@ -2,10 +2,12 @@
 """Programs that move head and metadata: no hint is harmed, and the driver's hash stays readable."""
 
 import struct
+from typing import NamedTuple
 
 import pytest
 
 from harness.bpf import Bpf, Object, u32
+from harness.fixtures import EACH_NIC
 from harness.hints import (
     DONE,
     ETH_P_8021AD,
@@ -25,51 +27,77 @@ from harness.topology import Nic, To, cpus, devmap, lay, redirect, veth
 FIRST_HINTS = Hints((0x11111111, int(RssType.L4)), (ETH_P_8021Q, 0x1111), 0x1111_1111_1111_1111)
 SECOND_HINTS = Hints((0x22222222, 0), (ETH_P_8021AD, 0x2222), 0x2222_2222_2222_2222)
 
-# virtio_net's VIRTIO_XDP_HEADROOM and, behind it, the header with the hash (virtio 1.2, 5.1.6);
-# the kernel's struct xdp_frame takes one cache line.
-HEADROOM = 256 + 20 - 64
-
-MOVES = [
-    (0, 0),
-    (-1, 0),
-    (-12, 0),
-    (-14, 0),
-    (-64, 0),
-    (-HEADROOM, 0),
-    (1, 0),
-    (12, 0),
-    (14, 0),
-    (0, -4),
-    (0, -12),
-    (0, -32),
-    (0, -HEADROOM),
-    (-100, -HEADROOM + 100),
-    (14, -32),
-    (-14, -32),
-]
+# virtio_net's VIRTIO_XDP_HEADROOM and, behind it if buffers are mergeable, the header with
+# the hash (virtio 1.2, 5.1.6); the kernel's struct xdp_frame takes one cache line.
+HEADROOM = {"eth1": 256 + 20 - 64, "eth2": 256 - 64}
 
 
+class Move(NamedTuple):
+    """The twin of struct move in bpf-progs/adjust_then_read.bpf.c."""
+
+    head: int
+    meta: int
+    err: int
+    hash: int
+    type: int
+
+
+MOVE = struct.Struct("<iiiII")
+
+
+def moves_within(headroom: int) -> list[tuple[int, int]]:
+    """What bpf_xdp_adjust_head() and bpf_xdp_adjust_meta() are told, one pair a frame."""
+    return [
+        (0, 0),
+        (-1, 0),
+        (-12, 0),
+        (-14, 0),
+        (-64, 0),
+        (-headroom, 0),
+        (1, 0),
+        (12, 0),
+        (14, 0),
+        (0, -4),
+        (0, -12),
+        (0, -32),
+        (0, -headroom),
+        (-100, -headroom + 100),
+        (14, -32),
+        (-14, -32),
+    ]
+
+
+@EACH_NIC
 def test_the_nics_hash_is_read_right_after_moves(bpf: Bpf, nic: Nic, seed: int) -> None:
     way = redirect(bpf, nic, "adjust_then_read", To.VETH, bound=True)
-    values = {u32(at): struct.pack("<iii", *move, 1) for at, move in enumerate(MOVES)}
-    moves = way.program.map("moves")
-    bpf.update(moves, values)
-    frames = [build(flow, at) for at, flow in enumerate(random_flows(len(MOVES), seed, KINDS))]
+    moves = moves_within(HEADROOM[nic.device])
+    asked = way.program.map("moves")
+    bpf.update(asked, {u32(at): MOVE.pack(*move, 1, 0, 0) for at, move in enumerate(moves)})
+    frames = [build(flow, at) for at, flow in enumerate(random_flows(len(moves), seed, KINDS))]
     records = way.capture(frames)
-    assert len(records) == len(MOVES)
-    left = {key: struct.unpack("<iii", value) for key, value in bpf.dump(moves).items()}
-    assert left == {u32(at): (*move, 0) for at, move in enumerate(MOVES)}
-    for sent in frames:
+    assert len(records) == len(moves)
+    read = {key: Move(*MOVE.unpack(value)) for key, value in bpf.dump(asked).items()}
+    for sent, move in zip(frames, moves, strict=True):
         reported = rss(sent.data, way.rss_key)
-        expected = Seen(reported.hash, int(reported.covers_l4))
-        assert seen(records[sent.id]) == expected, MOVES[sent.id]
+        assert read[u32(sent.id)] == Move(*move, 0, reported.hash, int(reported.type))
         assert sent.data.startswith(records[sent.id].data)
 
 
-@pytest.mark.parametrize("program", ["use_head", "use_meta", "use_head_and_pass"])
+@pytest.mark.parametrize(
+    ("nic", "program"),
+    [
+        ("eth1", "use_head"),
+        ("eth1", "use_meta"),
+        ("eth1", "use_head_and_pass"),
+        ("eth2", "use_meta"),
+        ("eth2", "use_head_and_pass"),
+    ],
+    indirect=["nic"],
+)
 def test_all_headroom_used(bpf: Bpf, nic: Nic, seed: int, program: str) -> None:
     """Without hints, stored before, after, and both; the bound is the same for each."""
     store = Object("use_headroom")
+    headroom = HEADROOM[nic.device]
     first = dict.fromkeys((4, 5, 6, 7), FIRST_HINTS)
     second = dict.fromkeys((2, 3, 6, 7), SECOND_HINTS)
     given = [*give(store, first), *give(store, second, SECOND)]
@@ -81,7 +109,7 @@ def test_all_headroom_used(bpf: Bpf, nic: Nic, seed: int, program: str) -> None:
     frames = [build(flow, at) for at, flow in enumerate(random_flows(8, seed, KINDS))]
     records = way.capture(frames)
     assert len(records) == 8
-    assert bpf.dump(store.map("taken")) == {u32(at): u32(HEADROOM) for at in range(8)}
+    assert bpf.dump(store.map("taken")) == {u32(at): u32(headroom) for at in range(8)}
     answers = returned(bpf.dump(store.map("returned")))
     assert answers == dict.fromkeys([*first, *(at | SECOND for at in second)], DONE)
     for sent in frames:
@@ -89,7 +117,7 @@ def test_all_headroom_used(bpf: Bpf, nic: Nic, seed: int, program: str) -> None:
         expected = second.get(sent.id, Hints()).over(expected)
         assert seen(records[sent.id]) == expected, sent.id
         assert sent.data.startswith(records[sent.id].data)
-        assert records[sent.id].meta_len == (HEADROOM if program == "use_meta" else 0)
+        assert records[sent.id].meta_len == (headroom if program == "use_meta" else 0)
         assert records[sent.id].meta == (0xFFFFFFFF if program == "use_meta" else 0)
 
 

@@ -6,6 +6,7 @@ import itertools
 import pytest
 
 from harness.bpf import Bpf, Object
+from harness.fixtures import EACH_NIC
 from harness.hints import (
     DONE,
     ETH_P_8021AD,
@@ -42,6 +43,7 @@ EXTREMES = [
 ]
 
 
+@EACH_NIC
 @FAR_SIDES
 def test_what_was_stored_arrives_and_no_more(bpf: Bpf, nic: Nic, to: To, seed: int) -> None:
     hints = dict(enumerate(SUBSETS + EXTREMES))
