@@ -90,7 +90,7 @@ def get(_: Context, path: list[str]) -> None:
     help={
         "here": "in the VM that boot left running; refused if that is stale",
         "junit": "FILE: write a JUnit report there",
-        "bare": "on the base without the series",
+        "bare": "on the base without the series: all must fail but those marked unchanged",
     },
 )
 def test(c: Context, here: bool = False, junit: str | None = None, bare: bool = False) -> None:

@@ -64,7 +64,9 @@ static __always_inline void store_hints_of(struct xdp_md *ctx, int id, __u32 cal
 	if (!rx)
 		return;
 	if (rx->fields & RX_HASH)
-		ret.hash = bpf_xdp_store_rx_hash(ctx, rx->hash, rx->hash_type);
+		ret.hash = bpf_ksym_exists(bpf_xdp_store_rx_hash) ?
+			bpf_xdp_store_rx_hash(ctx, rx->hash, rx->hash_type) :
+			-ENOSYS;
 	if (rx->fields & RX_VLAN)
 		ret.vlan = bpf_ksym_exists(bpf_xdp_store_rx_vlan) ?
 			bpf_xdp_store_rx_vlan(ctx, bpf_htons(rx->vlan_proto),

@@ -8,9 +8,12 @@
 
 extern int bpf_xdp_metadata_rx_hash(const struct xdp_md *ctx, __u32 *hash,
 				    enum xdp_rss_hash_type *rss_type) __ksym;
+/*
+ * Weak: on a kernel that lacks one of them a program that asks first can still
+ * be loaded, and a test fails by what arrives.
+ */
 extern int bpf_xdp_store_rx_hash(struct xdp_md *ctx, __u32 hash,
-				 enum xdp_rss_hash_type rss_type) __ksym;
-/* Weak: a kernel that lacks one of them can still be asked for the others. */
+				 enum xdp_rss_hash_type rss_type) __weak __ksym;
 extern int bpf_xdp_store_rx_vlan(struct xdp_md *ctx, __be16 vlan_proto,
 				 __u16 vlan_tci) __weak __ksym;
 extern int bpf_xdp_store_rx_ts(struct xdp_md *ctx, __u64 ns) __weak __ksym;

@@ -7,7 +7,8 @@ static __always_inline void store_driver_hash(struct xdp_md *ctx)
 	enum xdp_rss_hash_type type;
 	__u32 hash;
 
-	if (!bpf_xdp_metadata_rx_hash(ctx, &hash, &type))
+	if (!bpf_xdp_metadata_rx_hash(ctx, &hash, &type) &&
+	    bpf_ksym_exists(bpf_xdp_store_rx_hash))
 		bpf_xdp_store_rx_hash(ctx, hash, type);
 }
 

@@ -19,7 +19,9 @@ static __always_inline void store_if_even(struct xdp_md *ctx)
 	frame[11] = id;
 	if (id & 1)
 		return;
-	bpf_xdp_store_rx_hash(ctx, ALTERNATE_HASH(id), XDP_RSS_TYPE_L4_IPV4_UDP);
+	if (bpf_ksym_exists(bpf_xdp_store_rx_hash))
+		bpf_xdp_store_rx_hash(ctx, ALTERNATE_HASH(id),
+				      XDP_RSS_TYPE_L4_IPV4_UDP);
 	if (bpf_ksym_exists(bpf_xdp_store_rx_vlan))
 		bpf_xdp_store_rx_vlan(ctx, bpf_htons(ETH_P_8021Q),
 				      ALTERNATE_TCI(id));

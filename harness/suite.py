@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from harness import fixtures, keeper, vm
+from harness.bpf import BpfError
 from harness.build import Artefacts, build
 from harness.config import ROOT, Selection, build_root
 from harness.errors import BadCall, TestsFailed
@@ -22,6 +23,7 @@ from harness.lock import locked
 from harness.machines import Machines, Start
 from harness.progress import say, step
 from harness.run import CommandFailed, run
+from harness.topology import CaptureError
 
 GUEST_TESTS = ROOT / "tests" / "guest"
 UNIT_TESTS = ROOT / "tests" / "unit"
@@ -91,10 +93,15 @@ def _refuse_stale(running: keeper.Running, artefacts: Artefacts) -> None:
 
 
 class Verdict:
-    """A pytest plugin that gives the tests their machines and counts what came of them."""
+    """A pytest plugin that gives the tests their machines and counts what came of them.
 
-    def __init__(self, bench: Bench) -> None:
+    bare: the machine's kernel lacks the series. Then each test must fail, by what it
+    asserts or by a program that can't be loaded, but for those marked unchanged.
+    """
+
+    def __init__(self, bench: Bench, *, bare: bool = False) -> None:
         self._bench = bench
+        self._bare = bare
         self.passed = 0
         self.interrupted = False
 
@@ -102,10 +109,26 @@ class Verdict:
         """Hand the machines to harness.fixtures."""
         config.stash[BENCH] = self._bench
 
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """On a bare kernel, expect what proves a patch to fail, and strictly so."""
+        for item in items:
+            if self._bare and item.get_closest_marker("unchanged") is None:
+                item.add_marker(
+                    pytest.mark.xfail(
+                        reason="not marked unchanged: must fail without the series",
+                        raises=(AssertionError, BpfError, CaptureError),
+                        strict=True,
+                    )
+                )
+
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Count the tests that passed; neither a skipped one nor an expected failure did."""
-        if report.when == "call" and report.passed and not hasattr(report, "wasxfail"):
-            self.passed += 1
+        """Count what came out as it should; a skipped test did not, nor one that may fail."""
+        if report.when != "call":
+            return
+        if hasattr(report, "wasxfail"):
+            self.passed += self._bare and report.skipped
+        else:
+            self.passed += report.passed
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """Ctrl-C has pytest's status of a collection error, and its hook; tell them apart."""
@@ -117,6 +140,7 @@ def guest(
 ) -> None:
     """Run the guest tests, or those that pytest's arguments name.
 
+    bare: on the base without the series, where tests fail but for those marked unchanged.
     Raises TestsFailed unless at least one ran and all passed, BadCall if
     nothing of what was named is there.
     """
@@ -134,7 +158,7 @@ def guest(
     if junit:
         options.append(f"--junit-xml={junit}")
     with (booted_machine if here else own_machines)(selection) as bench:
-        verdict = Verdict(bench)
+        verdict = Verdict(bench, bare=bare)
         sys.stdout.flush()
         status = pytest.main(options, plugins=[fixtures, verdict])
         sys.stdout.flush()  # before the error, which is not buffered

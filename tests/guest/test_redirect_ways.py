@@ -159,6 +159,7 @@ def test_generic_xdp_drops_hints_of_what_a_device_transmits(bpf: Bpf, nic: Nic, 
     frames = frames_of(seed)
     records = way.capture(frames)
     assert len(records) == len(HINTS)
+    assert returned(bpf.dump(STORE.map("returned"))) == dict.fromkeys(HINTS, DONE)
     for sent in frames:
         assert seen(records[sent.id]) == by_nic(sent, way.rss_key)
 

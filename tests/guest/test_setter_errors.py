@@ -85,8 +85,9 @@ def test_the_verifier_refuses(bpf: Bpf, name: str, words: str) -> None:
 
 def test_without_capabilities_nothing_is_loaded(bpf: Bpf, guest: Guest) -> None:
     bpf.load("xdp_pass")  # puts the objects there
-    load = "bpftool prog load /lab/store_alternate.bpf.o /sys/fs/bpf/lab/loaded type xdp"
+    load = "bpftool prog load /lab/store_then_grow.bpf.o /sys/fs/bpf/lab/loaded type xdp"
     done = guest.run(f"setpriv --bounding-set=-all {load}")
     assert done.status != 0
     assert b"Operation not permitted" in done.stderr, done.stderr
-    guest.sh(f"setpriv --bounding-set=-all,+bpf,+net_admin,+perfmon {load}")
+    done = guest.run(f"setpriv --bounding-set=-all,+bpf,+net_admin,+perfmon {load}")
+    assert done.status == 0, done.stderr

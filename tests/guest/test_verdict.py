@@ -11,6 +11,8 @@ from harness.packets import Frame
 from harness.suite import Verdict
 from harness.topology import CaptureError, Nic, To, redirect
 
+pytestmark = pytest.mark.unchanged
+
 WARNS = '''
 REPORT = """\\
 ------------[ cut here ]------------
@@ -60,6 +62,54 @@ def test_a_guest_that_is_gone_costs_one_test(bench: Bench, pytester: pytest.Pyte
     assert [report.nodeid.partition("::")[2] for report in passed] == ["test_afterwards"]
     assert skipped == []
     assert [report.nodeid.partition("::")[2] for report in failed] == ["test_that_ends_the_guest"]
+
+
+BARE = """
+import pytest
+from harness.bpf import BpfError
+from harness.errors import LabError
+from harness.topology import CaptureError
+
+@pytest.mark.parametrize("error", [AssertionError, BpfError, CaptureError])
+def test_proves_a_patch(error):
+    raise error("the patch is not there")
+
+@pytest.mark.unchanged
+def test_of_what_was_there_before():
+    pass
+
+def test_proves_nothing():
+    pass
+
+def test_that_could_not_run():
+    raise LabError("the guest is gone")
+
+@pytest.mark.unchanged
+def test_that_needs_the_series_by_mistake():
+    assert False
+"""
+
+
+def test_without_the_series_tests_fail_but_for_those_of_what_is_unchanged(
+    bench: Bench, pytester: pytest.Pytester
+) -> None:
+    pytester.makeini("[pytest]\nmarkers = unchanged")
+    pytester.makepyfile(BARE)
+    verdict = Verdict(bench, bare=True)
+    run = pytester.inline_run("-p", "no:cacheprovider", plugins=[fixtures, verdict])
+    passed, expected, failed = run.listoutcomes()
+    assert [report.nodeid.partition("::")[2] for report in passed] == [
+        "test_of_what_was_there_before"
+    ]
+    assert {report.nodeid.partition("::")[2].partition("[")[0] for report in expected} == {
+        "test_proves_a_patch"
+    }
+    assert [report.nodeid.partition("::")[2] for report in failed] == [
+        "test_proves_nothing",
+        "test_that_could_not_run",
+        "test_that_needs_the_series_by_mistake",
+    ]
+    assert verdict.passed == 4
 
 
 def test_a_frame_that_is_lost_is_no_empty_capture(bpf: Bpf, nic: Nic) -> None:

@@ -37,7 +37,14 @@ class Passing(enum.Enum):
     GENERIC_CPU = "in generic mode, and over a cpumap"
 
 
-PATHS = pytest.mark.parametrize("path", Passing, ids=[path.name.lower() for path in Passing])
+PATHS = pytest.mark.parametrize(
+    ("path", "nic"),
+    [
+        *(pytest.param(path, "eth1", id=path.name.lower()) for path in Passing),
+        pytest.param(Passing.NIC, "eth2", id="nic-small"),
+    ],
+    indirect=["nic"],
+)
 
 # For each frame, so that each subset comes with and without a tag in the packet.
 SUBSETS = [
@@ -87,12 +94,12 @@ def unstored(path: Passing, frame: Frame, rss_key: bytes, tagged: bool) -> Seen:
     return before._replace(vlan=(ETH_P_8021Q, INBAND_TCI)) if tagged else before
 
 
-@PATHS
-def test_each_subset(bpf: Bpf, nic: Nic, path: Passing, seed: int) -> None:
-    hints = dict(enumerate(SUBSETS))
+def check(path: Passing, bpf: Bpf, nic: Nic, hints: dict[int, Hints], seed: int) -> None:
+    """Send as many frames, the second half of them tagged, and look at their skbs."""
     way = way_of(path, bpf, nic, hints)
+    tagged = {number: number >= len(hints) // 2 for number in hints}
     frames = [
-        build(flow, number, vlan=INBAND_TCI if number >= len(SUBSETS) // 2 else None)
+        build(flow, number, vlan=INBAND_TCI if tagged[number] else None)
         for number, flow in enumerate(random_flows(len(hints), seed, KINDS))
     ]
     records = way.capture(frames)
@@ -100,9 +107,19 @@ def test_each_subset(bpf: Bpf, nic: Nic, path: Passing, seed: int) -> None:
     answers = returned(bpf.dump(STORE.map("returned")))
     assert answers == dict.fromkeys(hints, DONE)
     for number, given in hints.items():
-        tagged = number >= len(SUBSETS) // 2
-        before = unstored(path, frames[number], way.rss_key, tagged)
+        before = unstored(path, frames[number], way.rss_key, tagged[number])
         assert seen(records[number]) == given.over(before), f"{number}: {given} over {before}"
+
+
+@PATHS
+def test_each_subset(bpf: Bpf, nic: Nic, path: Passing, seed: int) -> None:
+    check(path, bpf, nic, dict(enumerate(SUBSETS)), seed)
+
+
+@pytest.mark.unchanged
+@PATHS
+def test_nothing_stored_nothing_changed(bpf: Bpf, nic: Nic, path: Passing, seed: int) -> None:
+    check(path, bpf, nic, dict.fromkeys(range(8), Hints()), seed)
 
 
 def test_on_a_tap(bpf: Bpf, seed: int) -> None:
