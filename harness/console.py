@@ -1,81 +1,45 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The guest's serial console as a witness: which lines are the kernel's own alarms.
+"""The guest's serial console as a witness: the kernel's own alarms, found in its bytes.
 
-A report is known by how the kernel prints it, at the start of a message, never
-by a word somewhere in a line. What several CPUs print at once is told apart by
-printk's caller ID (CONFIG_PRINTK_CALLER). Formats: 6.12, and what 7.3 changed.
+How each kind of report looks is in harness/reports.py. What several CPUs print at once is
+told apart by printk's caller ID (CONFIG_PRINTK_CALLER), if there is one.
 """
 
 import re
+from collections import defaultdict, deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-MAX_LINES = 400  # of one report; beyond that its end was missed
-TAIL_BYTES = 65536
-
-_ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b[@-Z\\-_]")
-# Behind something else, if a program had printed a line without its end.
-_STAMP = re.compile(r"\[ *\d+\.\d{6}\](?:\[ *([TC]\d+)\])? ")
-_RULER = re.compile(r"={20,}$")
-_CUT_HERE = "------------[ cut here ]------------"
-
-_END_TRACE = re.compile(r"---\[ end trace ")
-_END_PANIC = re.compile(r"---\[ end Kernel panic")
-_END_STACK = re.compile(r" *</TASK>$")
-_END_INDENT = re.compile(r"(?! )")
-_AT_ONCE = re.compile(r"")
-
-
-@dataclass(frozen=True)
-class _Rule:
-    """How one kind of report begins, and the line that ends it."""
-
-    kind: str
-    begin: re.Pattern[str]
-    end: re.Pattern[str]
-
-
-def _rule(kind: str, begin: str, end: re.Pattern[str]) -> _Rule:
-    return _Rule(kind, re.compile(begin), end)
-
-
-# The first that matches counts.
-_RULES = (
-    _rule("panic", r"Kernel panic - not syncing", _END_PANIC),
-    _rule("KASAN", r"BUG: KASAN: ", _RULER),
-    _rule("KCSAN", r"BUG: KCSAN: ", _RULER),
-    _rule("KFENCE", r"BUG: KFENCE: ", _RULER),
-    _rule("KMSAN", r"BUG: KMSAN: ", _RULER),
-    _rule("UBSAN", r"UBSAN: ", _END_TRACE),
-    _rule("soft lockup", r"watchdog: BUG: soft lockup - ", _END_STACK),
-    _rule("hard lockup", r"(NMI )?watchdog: Watchdog detected hard LOCKUP", _END_STACK),
-    _rule("rcu stall", r"rcu: INFO: \S+ (self-)?detected (expedited )?stall", _END_STACK),
-    _rule("hung task", r"INFO: task \S.* blocked for more than \d+ seconds", _END_STACK),
-    _rule(
-        "lockdep",
-        r"WARNING: (possible (circular|recursive|irq lock inversion)|inconsistent lock state"
-        r"|suspicious RCU usage|bad unlock balance|held lock freed|lock held when returning"
-        r"|Nested lock was not taken|.*-safe -> .*-unsafe lock order detected)"
-        r"|\[ BUG: .* \]$|INFO: trying to register non-static key",
-        _END_STACK,
-    ),
-    _rule(
-        "Oops",
-        r"BUG: (unable to handle|kernel NULL pointer dereference|.*stack guard page was hit)"
-        r"|Oops: |general protection fault\b|double fault: |traps: PANIC: double fault",
-        _END_TRACE,
-    ),
-    _rule("BUG", r"kernel BUG at ", _END_TRACE),
-    _rule("slab", r"BUG \S+ \(.*[Tt]ainted.*\): ", _END_STACK),
-    _rule("BUG", r"BUG: ", _END_STACK),
-    _rule("refcount", r"refcount_t: ", _END_TRACE),
-    # 6.12: 'CPU: 0 PID: 1 at file:line'; 7.3: 'file:line at function, CPU#0: comm/pid'.
-    _rule("WARNING", r"WARNING: (CPU: \d+ PID: \d+|.* at .*CPU#\d+: )", _END_TRACE),
-    _rule("kmemleak", r"unreferenced object 0x[0-9a-f]+ \(size \d+\):", _END_INDENT),
-    _rule("kmemleak", r"kmemleak: \d+ new suspected memory leaks", _AT_ONCE),
-    _rule("device leak", r"unregister_netdevice: waiting for \S+ to become free", _AT_ONCE),
-    _rule("page pool leak", r"page_pool_release_retry\(\) stalled pool shutdown", _AT_ONCE),
+from harness.reports import (
+    AT_ONCE,
+    BARE_STACK,
+    CUT_HERE,
+    END_STACK,
+    OTHER_CPU,
+    RULER,
+    RULES,
+    STACK_BEGINS,
+    UNKNOWN,
+    Rank,
+    Rule,
 )
+
+MAX_LINES = 1000  # of one report; beyond that its end was missed
+TAIL_BYTES = 65536
+# Seconds of the guest's clock; what comes behind such a pause has to do with nothing before it.
+PAUSE = 1.0
+GATHERING = 12.0  # an NMI to the other CPUs is waited for 10 s (lib/nmi_backtrace.c)
+BEFORE = 5  # lines that are shown before a stack that nothing announced
+
+# ECMA-48: control sequences, operating system commands, other escape sequences.
+_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-Z\\^-~])")
+_CONTROLS = dict.fromkeys([*range(9), 0x0B, 0x0C, *range(0x0E, 0x20), 0x7F])
+# Behind something else, if a program had printed a line without its end.
+_STAMP = re.compile(r"\[ *(\d+\.\d{6})\](?:\[ *([TC]\d+)\])? ?")
+# Facility and level before it: as console_msg_format=syslog, as `dmesg --decode` puts them.
+_PRIORITY = re.compile(r"<(\d{1,3})>")
+_FACILITY = re.compile(r"(\w+) *:\w+ *: ")
 
 
 @dataclass(frozen=True)
@@ -86,15 +50,86 @@ class Splat:
     text: str
 
 
+@dataclass(frozen=True)
+class _Line:
+    """caller: '' for a stamp without one, None without a stamp. time: the guest's, in seconds."""
+
+    caller: str | None
+    time: float
+    text: str
+
+
 @dataclass
 class _Report:
-    """A report that has begun. Without a rule yet if only the 'cut here' line was seen."""
+    """A report that has begun.
 
-    rule: _Rule | None
+    rule: that of its latest line that has one, which knows the end; None while only 'cut
+        here' was seen. kind: of the first. ended: nothing but its tail may follow.
+    """
+
+    kind: str = ""
+    rule: Rule | None = None
     lines: list[str] = field(default_factory=list)
+    time: float = 0.0
+    has_stack: bool = False
+    bare_stack: bool = False
+    ended: bool = False
 
-    def splat(self) -> Splat:
-        return Splat(self.rule.kind if self.rule else "WARNING", "\n".join(self.lines))
+    @property
+    def is_note(self) -> bool:
+        """Whether it is a stack that is no fault."""
+        return self.rule is not None and not self.kind
+
+    def belongs(self, line: _Line, rule: Rule | None) -> bool:
+        """Whether this line, of the same caller, is a part of the report.
+
+        rule: by which the line would begin one.
+        """
+        if self.bare_stack and not line.text.startswith(" "):
+            self.ended = True
+        if rule and rule.kind == "" and self.is_note:
+            return False
+        if self.ended:
+            return bool(self.rule and self.rule.tail and self.rule.tail.match(line.text))
+        if self.rule and self.rule.end.match(line.text):
+            return True
+        if line.text == CUT_HERE:
+            return not self.has_stack and (self.rule is None or self.rule.rank < Rank.FORM)
+        if rule is None or rule.kind in ("", UNKNOWN) or self.rule is None:
+            return True
+        return not self.has_stack and (rule is self.rule or rule.rank > self.rule.rank)
+
+    def add(self, line: _Line, rule: Rule | None) -> bool:
+        """Take a line in. Returns whether the report is complete with it."""
+        warns = self.rule is None and CUT_HERE in self.lines
+        if rule and rule.kind in ("", UNKNOWN) and (self.rule or warns):
+            rule = None  # its stack
+        if rule and (self.rule is None or rule.rank > self.rule.rank):
+            self.kind = self.kind or rule.kind
+            if not (warns and rule.end is AT_ONCE):  # the text of a WARN, whose form follows
+                self.rule = rule
+        self.lines.append(line.text)
+        self.time = line.time
+        self.has_stack = self.has_stack or bool(STACK_BEGINS.match(line.text))
+        if self.rule:
+            stacks = self.rule.end is END_STACK
+            self.bare_stack = stacks and (self.bare_stack or bool(BARE_STACK.match(line.text)))
+            self.ended = self.ended or bool(self.rule.end.match(line.text))
+        complete = self.ended and not (self.rule and self.rule.tail)
+        return complete or len(self.lines) >= MAX_LINES
+
+    def is_past(self, now: float) -> bool:
+        """Whether nothing of it can come any more."""
+        return now - self.time > (GATHERING if self.rule and self.rule.gathers else PAUSE)
+
+    def splats(self) -> list[Splat]:
+        """What it comes to; nothing for a stack that is no fault."""
+        text = "\n".join(self.lines)
+        if self.rule is None:
+            return [Splat(self.kind or "WARNING", text)]
+        if self.is_note or (self.rule.unless and self.rule.unless.search(text)):
+            return []
+        return [Splat(self.kind, text)]
 
 
 class Witness:
@@ -102,72 +137,98 @@ class Witness:
 
     def __init__(self) -> None:
         self._rest = b""
+        self._stamped = False
         self._open: dict[str | None, _Report] = {}
-        self._rulers: dict[str | None, str] = {}
+        self._before: dict[str | None, deque[_Line]] = defaultdict(lambda: deque(maxlen=BEFORE))
+
+    @property
+    def pending(self) -> bool:
+        """Whether a report has begun that may go on."""
+        return bool(self._open)
 
     def feed(self, data: bytes) -> list[Splat]:
         """The reports that these bytes completed."""
         *lines, self._rest = (self._rest + data).split(b"\n")
-        return [splat for line in lines for splat in self._line(line)]
+        return [splat for raw in lines for splat in self._line(raw)]
+
+    def settle(self) -> list[Splat]:
+        """The reports that may go on, as they are: for a console that has been silent a while."""
+        return [splat for report in self._reports() for splat in self._close(report)]
 
     def finish(self) -> list[Splat]:
         """At the console's end: the reports that were cut off."""
-        splats = self._line(self._rest) if self._rest else []
-        splats += [report.splat() for report in self._open.values()]
-        self._rest, self._open, self._rulers = b"", {}, {}
+        splats = list(self._line(self._rest)) if self._rest else []
+        splats += self.settle()
+        self._rest = b""
+        self._before.clear()
         return splats
 
-    def _line(self, raw: bytes) -> list[Splat]:
-        caller, message = _message(raw)
-        report = self._open.get(caller)
-        rule = next((rule for rule in _RULES if rule.begin.match(message)), None)
-        splats = []
-        if message == _CUT_HERE or (rule and not _belongs(rule, report)):
-            if report:
-                splats.append(report.splat())
-            ruler = self._rulers.get(caller)
-            report = self._open[caller] = _Report(rule, [ruler] if ruler else [])
-        self._rulers.pop(caller, None)
+    def _line(self, raw: bytes) -> Iterator[Splat]:
+        line = _parse(raw)
+        if line is None:
+            return
+        self._stamped = self._stamped or line.caller is not None
+        rule = self._rule(line)
+        for past in self._reports():
+            if past.is_past(line.time):
+                yield from self._close(past)
+        report = self._open.get(line.caller)
+        if report and not report.belongs(line, rule):
+            yield from self._close(report)
+            report = None
         if report is None:
-            if _RULER.match(message):
-                self._rulers[caller] = message
-            return splats
-        if report.rule is None:
-            report.rule = rule
-        end = report.rule.end if report.rule else _END_TRACE
-        begun = bool(report.lines) and rule is None
-        if end is _END_INDENT and begun and end.match(message):
-            del self._open[caller]
-            return [*splats, report.splat()]
-        report.lines.append(message)
-        if end is _AT_ONCE or (begun and end.match(message)) or len(report.lines) >= MAX_LINES:
-            del self._open[caller]
-            splats.append(report.splat())
-        return splats
+            if rule is None and line.text != CUT_HERE:
+                self._before[line.caller].append(line)
+                return
+            report = self._begin(line, rule)
+        if report.add(line, rule):
+            yield from self._close(report)
+
+    def _rule(self, line: _Line) -> Rule | None:
+        """The rule by which this line begins a report."""
+        program = self._stamped and line.caller is None
+        for rule in RULES:
+            if rule.begin.match(line.text) and not (program and rule.loose):
+                return rule
+        return None
+
+    def _begin(self, line: _Line, rule: Rule | None) -> _Report:
+        """The report that this line begins, or the one of another CPU that asked for it."""
+        report = _Report(lines=self._prelude(line, rule))
+        if OTHER_CPU.match(line.text):
+            gathering = (each for each in self._reports() if each.rule and each.rule.gathers)
+            *_, report = report, *gathering
+        self._open[line.caller] = report
+        return report
+
+    def _prelude(self, line: _Line, rule: Rule | None) -> list[str]:
+        """What of the lines before belongs to a report: the ruler above it, mostly."""
+        before = self._before.pop(line.caller, deque())
+        if rule and rule.kind == UNKNOWN:
+            return [each.text for each in before if line.time - each.time <= PAUSE]
+        return [each.text for each in list(before)[-1:] if RULER.match(each.text)]
+
+    def _reports(self) -> list[_Report]:
+        """Those that are open, each once, the oldest first."""
+        return list({id(report): report for report in self._open.values()}.values())
+
+    def _close(self, report: _Report) -> list[Splat]:
+        self._open = {key: each for key, each in self._open.items() if each is not report}
+        return report.splats()
 
 
-def _belongs(rule: _Rule, report: _Report | None) -> bool:
-    """Whether a line that could begin a report is rather a part of the one that is open."""
-    if report is None:
-        return False
-    if report.rule is None:
-        return rule.kind != "panic"
-    # An oops is announced by its cause; a WARN by its message; a SLUB report says BUG twice.
-    return (report.rule.kind, rule.kind) in {
-        ("Oops", "Oops"),
-        ("BUG", "Oops"),
-        ("refcount", "WARNING"),
-        ("UBSAN", "UBSAN"),
-    }
-
-
-def _message(raw: bytes) -> tuple[str | None, str]:
-    """A line's caller ID and its text: '' for a stamp without caller, None without stamp."""
-    text = _ANSI.sub("", raw.decode(errors="replace")).replace("\0", "").rstrip("\r")
+def _parse(raw: bytes) -> _Line | None:
+    """A line of the console, or None for one that names user space as where it is from."""
+    text = _ANSI.sub("", raw.decode(errors="replace")).translate(_CONTROLS).rstrip("\r")
     stamp = _STAMP.search(text)
-    if stamp is None:
-        return None, text
-    return stamp.group(1) or "", text[stamp.end() :]
+    before = text[: stamp.start()] if stamp else text
+    priority, facility = _PRIORITY.match(before), _FACILITY.match(before)
+    if (priority and int(priority[1]) >> 3) or (stamp and facility and facility[1] != "kern"):
+        return None
+    if stamp:
+        return _Line(stamp[2] or "", float(stamp[1]), text[stamp.end() :])
+    text = text[priority.end() :] if priority else text
+    return _Line(None, 0.0, text.rpartition("\r")[2])
 
 
 class ConsoleFile:
