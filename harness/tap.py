@@ -10,21 +10,21 @@ for root where user namespaces are forbidden.
 """
 
 import contextlib
+import ctypes
 import errno
 import fcntl
 import os
+import signal
 import socket
 import struct
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import NoReturn
 
 from harness.confinement import Confinement, remedy
 from harness.errors import LabError
-from harness.run import CommandFailed, inherited, run
 
-DEADLINE = 10.0  # seconds for the child, which needs 0.1
+DEADLINE = 10.0  # seconds for the child, which needs 0.01
 
 # linux/if_tun.h
 TUNSETIFF = 0x400454CA
@@ -38,8 +38,11 @@ SIOCSIFTXQLEN = 0x8943
 QUEUE = 16384  # frames that the guest did not take yet; the next is dropped without a word
 MTU = 65521  # the most that a tap takes; a large frame must get to the guest's own limit
 
+# linux/sched.h
+CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
+_LIBC = ctypes.CDLL(None, use_errno=True)
 # The first works for everybody, if the host allows it; the second for root.
-_NAMESPACES = (["--user", "--map-root-user", "--net"], ["--net"])
+_NAMESPACES = (CLONE_NEWUSER | CLONE_NEWNET, CLONE_NEWNET)
 
 
 class TapUnavailable(LabError):
@@ -78,28 +81,77 @@ def open_taps(count: int = 1, name: str = "lab") -> list[Tap]:
     """
     reasons: list[str] = []
     for namespaces in _NAMESPACES if os.geteuid() == 0 else _NAMESPACES[:1]:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with ours, theirs, inherited(theirs.fileno()):
-            argv = ["unshare", *namespaces, "--", sys.executable, "-m", "harness.tap"]
-            try:
-                run(
-                    [*argv, str(theirs.fileno()), str(count), name],
-                    deadline=DEADLINE,
-                    env={"PYTHONPATH": str(Path(__file__).resolve().parents[1])},
-                )
-            except CommandFailed as error:
-                reasons.append((error.output.splitlines() or [error.message])[-1])
-                continue
-            return [_receive(ours, f"{name}{index}") for index in range(count)]
+        try:
+            return _made_in(namespaces, [f"{name}{index}" for index in range(count)])
+        except _Refused as reason:
+            reasons.append(str(reason))
     raise TapUnavailable(
         f"no tap for the guest's NIC: {'; then '.join(reasons)}",
         hint=remedy(reasons, Confinement.gather()),
     )
 
 
-def _receive(ours: socket.socket, name: str) -> Tap:
-    _, (fd, packets), _, _ = socket.recv_fds(ours, 1, 2)
-    return Tap(name, fd, socket.socket(fileno=packets))
+class _Refused(Exception):
+    """What a child said that could make no taps."""
+
+
+def _made_in(namespaces: int, names: Sequence[str]) -> list[Tap]:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs, contextlib.ExitStack() as made:
+        # Not a program: a Python that starts takes longer than all the rest of a machine's
+        # start. The child of a process with threads may do no more than system calls.
+        child = os.fork()
+        if child == 0:
+            _in_child(theirs, namespaces, names)
+        made.callback(_end, child)
+        ours.settimeout(DEADLINE)
+        theirs.close()
+        taps = []
+        for name in names:
+            try:
+                said, fds, _, _ = socket.recv_fds(ours, 1024, 2)
+            except TimeoutError:
+                raise _Refused(f"no word from the child in {DEADLINE:g} s") from None
+            if not fds:
+                raise _Refused(said.decode() or "the child was killed")
+            taps.append(Tap(name, fds[0], socket.socket(fileno=fds[1])))
+            made.callback(taps[-1].close)
+        made.pop_all()
+        _end(child)
+        return taps
+
+
+def _end(child: int) -> None:
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+
+
+def _in_child(theirs: socket.socket, namespaces: int, names: Sequence[str]) -> NoReturn:
+    """Send the descriptors of each tap, or the reason why there is none; never returns."""
+    try:
+        _enter(namespaces)
+        _silence()
+        for name in names:
+            tap, packets = _make(name)
+            socket.send_fds(theirs, [b"."], [tap, packets.fileno()])
+    except _Refused as reason:
+        theirs.send(str(reason).encode())
+    finally:
+        os._exit(0)
+
+
+def _enter(namespaces: int) -> None:
+    """In the child: go into new namespaces, as root of the user namespace if one is asked for."""
+    user, group = os.geteuid(), os.getegid()
+    maps = {"setgroups": "deny", "uid_map": f"0 {user} 1", "gid_map": f"0 {group} 1"}
+    with _step("unshare"):
+        if _LIBC.unshare(namespaces) != 0:
+            raise OSError(ctypes.get_errno(), "")
+    if namespaces & CLONE_NEWUSER:
+        # Without the first there may be no map of groups, user_namespaces(7).
+        for name, text in maps.items():
+            with _step(f"/proc/self/{name}"):
+                _write(f"/proc/self/{name}", text)
 
 
 def _make(name: str) -> tuple[int, socket.socket]:
@@ -125,9 +177,17 @@ def _make(name: str) -> tuple[int, socket.socket]:
 
 def _silence() -> None:
     """In the child: no IPv6, whose router solicitations and MLD reports the guest would get."""
-    path = Path("/proc/sys/net/ipv6/conf/default/disable_ipv6")
-    with _step(str(path)), contextlib.suppress(FileNotFoundError):  # a kernel without IPv6
-        path.write_text("1")
+    path = "/proc/sys/net/ipv6/conf/default/disable_ipv6"
+    with _step(path), contextlib.suppress(FileNotFoundError):  # a kernel without IPv6
+        _write(path, "1")
+
+
+def _write(path: str, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(descriptor, text.encode())
+    finally:
+        os.close(descriptor)
 
 
 @contextlib.contextmanager
@@ -136,16 +196,6 @@ def _step(what: str) -> Iterator[None]:
         yield
     except OSError as error:
         number = error.errno or 0
-        sys.exit(f"{what}: {errno.errorcode.get(number, number)}: {os.strerror(number)}")
-
-
-def _main(fd: int, count: int, name: str) -> None:
-    _silence()
-    with socket.socket(fileno=fd) as theirs:
-        for index in range(count):
-            tap, packets = _make(f"{name}{index}")
-            socket.send_fds(theirs, [b"."], [tap, packets.fileno()])
-
-
-if __name__ == "__main__":
-    _main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])
+        raise _Refused(
+            f"{what}: {errno.errorcode.get(number, number)}: {os.strerror(number)}"
+        ) from None

@@ -5,8 +5,10 @@ import contextlib
 import errno
 import os
 import select
+import signal
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -111,27 +113,50 @@ def test_the_tap_goes_with_its_descriptor() -> None:
             each.packets.close()
 
 
-def test_the_reason_comes_with_a_remedy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    reason = "/dev/net/tun: EACCES: Permission denied"
-    unshare = tmp_path / "unshare"
-    unshare.write_text(f"#!/bin/sh\necho '{reason}' >&2\nexit 1\n")
-    unshare.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    with pytest.raises(TapUnavailable, match=reason) as caught:
+def test_the_reason_comes_with_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: object) -> None:
+        with tap._step("/dev/net/tun"):
+            raise OSError(errno.EACCES, "")
+
+    monkeypatch.setattr(tap, "_enter", refuse)
+    with pytest.raises(TapUnavailable, match="/dev/net/tun: EACCES: Permission denied") as caught:
         open_taps()
     assert "setfacl" in caught.value.hint
 
 
-def test_root_without_user_namespaces_does_without(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    unshare = tmp_path / "unshare"
-    unshare.write_text(
-        '#!/bin/sh\n[ "$1" = --user ] && { echo "unshare failed" >&2; exit 1; }\n'
-        'echo "asked for: $1" >&2\nexit 1\n'
-    )
-    unshare.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+def test_root_without_user_namespaces_does_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(namespaces: int) -> None:
+        user = bool(namespaces & tap.CLONE_NEWUSER)
+        raise tap._Refused("no user namespace" if user else "nothing else")
+
+    monkeypatch.setattr(tap, "_enter", refuse)
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    with pytest.raises(TapUnavailable, match="unshare failed; then asked for: --net"):
+    with pytest.raises(TapUnavailable, match="no user namespace; then nothing else"):
         open_taps()
+
+
+def test_a_child_that_dies_or_hangs_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tap, "_enter", lambda _: os.kill(os.getpid(), signal.SIGKILL))
+    with pytest.raises(TapUnavailable, match="the child was killed"):
+        open_taps()
+    monkeypatch.setattr(tap, "DEADLINE", 0.1)
+    monkeypatch.setattr(tap, "_enter", lambda _: time.sleep(60))
+    with pytest.raises(TapUnavailable, match=r"no word from the child in 0\.1 s"):
+        open_taps()
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+def test_a_second_tap_that_fails_takes_the_first_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    make = tap._make
+
+    def once(name: str) -> tuple[int, socket.socket]:
+        if name == "lab1":
+            raise tap._Refused("no second one")
+        return make(name)
+
+    monkeypatch.setattr(tap, "_make", once)
+    with pytest.raises(TapUnavailable):
+        open_taps(2)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
