@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 PIN_ROOT = "/sys/fs/bpf/lab"
 GUEST_DIRECTORY = "/lab"
-LOADER = "bpfcall"  # what bpftool has no words for; bpf-progs/bpfcall.c
+BPFCALL = f"{GUEST_DIRECTORY}/bpfcall"  # what bpftool has no words for; bpf-progs/bpfcall.c
+XSK = f"{GUEST_DIRECTORY}/xsk"  # AF_XDP sockets; bpf-progs/xsk.c
 SUFFIX = ".bpf.o"
 LOG_LINES = 80
 
@@ -117,7 +118,8 @@ class Bpf:
         files = sorted(self._objects.glob(f"*{SUFFIX}"))
         if not files:
             raise BpfError(f"no BPF objects in {self._objects}", hint="./lab build")
-        self._guest.put([*files, self._objects / LOADER], GUEST_DIRECTORY)
+        helpers = [self._objects / Path(helper).name for helper in (BPFCALL, XSK)]
+        self._guest.put([*files, *helpers], GUEST_DIRECTORY)
         self._there = True
 
 
@@ -128,18 +130,18 @@ def attach(program: str, device: str, mode: str = "xdpdrv") -> str:
 
 def entry(path: str, key: int, value: int, program: str) -> str:
     """The line that writes a devmap's or cpumap's entry that runs a pinned program."""
-    return f"{GUEST_DIRECTORY}/{LOADER} entry {path} {key} {value} {program}"
+    return f"{BPFCALL} entry {path} {key} {value} {program}"
 
 
 def live(program: str, device: str, repeat: int, frame: bytes) -> str:
     """The line that runs a pinned program on live frames, as if they came in by device."""
     index = f"$(cat /sys/class/net/{device}/ifindex)"
-    return f"{_printf(frame)} | {GUEST_DIRECTORY}/{LOADER} live {program} {index} {repeat}"
+    return f"{_printf(frame)} | {BPFCALL} live {program} {index} {repeat}"
 
 
 def by_tap(device: str, frame: bytes) -> str:
     """The line that lets a frame come in by a tap of the guest's."""
-    return f"{_printf(frame)} | {GUEST_DIRECTORY}/{LOADER} tap {device}"
+    return f"{_printf(frame)} | {BPFCALL} tap {device}"
 
 
 def observe(program: str, device: str, within: str = "") -> list[str]:

@@ -16,14 +16,14 @@ SOURCES = ROOT / "bpf-progs"
 
 @dataclass(frozen=True)
 class Programs:
-    """The folder of *.bpf.o and of bpfcall, and the folders that their sources include."""
+    """The folder of *.bpf.o and of the helpers, and the folders that their sources include."""
 
     objects: Path
     includes: tuple[Path, ...]
 
 
 def programs(layout: Layout, kernel: Kernel, tools: Tools) -> Programs:
-    """Have vmlinux.h of the kernel and every bpf-progs/*.bpf.c compiled.
+    """Have vmlinux.h of the kernel and every bpf-progs/*.c compiled.
 
     Raises LabError with the compiler's words for the first that does not compile.
     """
@@ -41,9 +41,9 @@ def programs(layout: Layout, kernel: Kernel, tools: Tools) -> Programs:
                 compile_program(source, directory / f"{source.stem}.o", includes, log)
                 _drop_dwarf(directory / f"{source.stem}.o", tools, log)
             # Against the host's libc, as all programs of the guest are.
-            source = SOURCES / "bpfcall.c"
             gcc = ["gcc", "-O2", "-Wall", "-Werror"]
-            run([*gcc, "-o", directory / source.stem, source], deadline=60, log=log)
+            for source in sorted(set(SOURCES.glob("*.c")) - set(sources)):
+                run([*gcc, "-o", directory / source.stem, source], deadline=60, log=log)
             current.note = f"{len(sources)} compiled"
 
     artefact.make(objects, wanted, fill)

@@ -7,11 +7,7 @@ from pathlib import Path
 BINARY = "qemu-system-x86_64"
 # The NICs under test, in their order: eth1 has mergeable receive buffers, eth2 small ones,
 # which Linux takes only if the device can't send more than the MTU (virtnet_set_big_packets()).
-# iommu_platform: AF_XDP's zero copy wants queues that use the DMA API (virtqueue_dma_dev()).
-NICS = (
-    "",
-    ",mrg_rxbuf=off,guest_tso4=off,guest_tso6=off,guest_ecn=off,guest_ufo=off,disable-legacy=on,iommu_platform=on",
-)
+NICS = ("", ",mrg_rxbuf=off,guest_tso4=off,guest_tso6=off,guest_ecn=off,guest_ufo=off")
 SSH_PORT = 22
 KERNEL_ARGUMENTS = (
     "console=ttyS0",

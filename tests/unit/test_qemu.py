@@ -47,7 +47,7 @@ TAPS = [
     "-device",
     "virtio-net-pci,netdev=eth2,addr=0x4,romfile=,mac=52:54:00:00:00:02,"
     "mq=on,vectors=10,hash=on,rss=on,ctrl_vlan=off,mrg_rxbuf=off,"
-    "guest_tso4=off,guest_tso6=off,guest_ecn=off,guest_ufo=off,disable-legacy=on,iommu_platform=on",
+    "guest_tso4=off,guest_tso6=off,guest_ecn=off,guest_ufo=off",
 ]
 
 
