@@ -13,7 +13,7 @@ from harness.config import ROOT, Layout, Selection, build_root
 from harness.confinement import SYSCTL, in_container
 from harness.diagnosis import BUILT_GIB, OLDEST, Facts, Storage, Trouble, Version, diagnose, remedy
 from harness.errors import BadCall, LabError
-from harness.host import CCACHE, GIB, NEEDS, find, this_family
+from harness.host import CCACHE, GIB, NEEDS, find, this_family, usable_processors
 from harness.progress import say
 from harness.qemu import Accelerator
 from harness.run import run
@@ -59,7 +59,7 @@ def gather() -> Facts:
         tap=_why_no_tap(),
         storage=_storage(build_root()),
         memory=min(memory, _available_gib()),
-        processors=min(processors, len(os.sched_getaffinity(0))),
+        processors=min(processors, usable_processors()),
         watches=int((SYSCTL / "fs/inotify/max_user_watches").read_text()),
     )
 

@@ -134,6 +134,11 @@ def require() -> None:
         raise LabError(f"still missing after apt-get install: {', '.join(still)}")
 
 
+def usable_processors() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
 def require_space(directory: Path, gib: float, what: str) -> None:
     """Refuse before the work, not in the middle of it, when the disk is too full."""
     free = shutil.disk_usage(directory).free / GIB

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """vmlinux.h and the BPF programs, compiled against the kernel that they will run on."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness import artefact
 from harness.config import ROOT, Layout
 from harness.errors import LabError
+from harness.host import usable_processors
 from harness.kbuild import Kernel, Tools
 from harness.progress import step
 from harness.run import CommandFailed, run
@@ -25,21 +27,30 @@ class Programs:
 def programs(layout: Layout, kernel: Kernel, tools: Tools) -> Programs:
     """Have vmlinux.h of the kernel and every bpf-progs/*.c compiled.
 
+    What they are made from is the kernel's types, not the kernel: one that only
+    does something else compiles no program anew.
     Raises LabError with the compiler's words for the first that does not compile.
     """
     headers = layout.variant / "headers"
     objects = layout.variant / "progs"
     artefact.make(headers, kernel.fingerprint, lambda path: _vmlinux_h(path, kernel, tools))
     includes = (SOURCES, headers, tools.include)
-    wanted = artefact.fingerprint(kernel.fingerprint, SOURCES)
+    wanted = artefact.fingerprint(headers / "vmlinux.h", tools.include, tools.bpftool, SOURCES)
 
     def fill(directory: Path) -> None:
         sources = sorted(SOURCES.glob("*.bpf.c"))
         log = layout.log("progs")
+
+        def compile_one(source: Path) -> None:
+            compile_program(source, directory / f"{source.stem}.o", includes, log)
+            _drop_dwarf(directory / f"{source.stem}.o", tools, log)
+
         with step("programs", f"compiling {len(sources)}") as current:
-            for source in sources:
-                compile_program(source, directory / f"{source.stem}.o", includes, log)
-                _drop_dwarf(directory / f"{source.stem}.o", tools, log)
+            pool = ThreadPoolExecutor(usable_processors())
+            try:
+                list(pool.map(compile_one, sources))  # the list raises what one of them raised
+            finally:
+                pool.shutdown(cancel_futures=True)
             # Against the host's libc, as all programs of the guest are.
             gcc = ["gcc", "-O2", "-Wall", "-Werror"]
             for source in sorted(set(SOURCES.glob("*.c")) - set(sources)):
