@@ -45,18 +45,18 @@ def _parts(item: str | bytes | Path) -> Iterable[bytes]:
         yield item.read_bytes()
 
 
-def tree_fingerprint(tree: Path, *parts: str) -> str:
-    """A fingerprint of a kernel tree, or of some folders in it, by name, size and time.
+def listing(tree: Path, *parts: str) -> list[str]:
+    """The files of a kernel tree, or of some folders in it: name, time and size, sorted.
 
     Reading 85,000 files takes ten times as long as asking for their times.
     """
     starts = [part for part in parts if (tree / part).exists()] or ["."]
-    listing = run(
+    found = run(
         ["find", *starts, "-name", ".git", "-prune", "-o", "-type", "f", "-printf", "%p %T@ %s\n"],
         cwd=tree,
         deadline=60,
     )
-    return fingerprint("\n".join(sorted(listing.splitlines())))
+    return sorted(found.splitlines())
 
 
 def is_current(directory: Path, wanted: str) -> bool:

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The kernel: configured, checked, built, with progress; and bpftool from the same tree."""
 
-import os
 import re
 import shutil
 from collections.abc import Callable
@@ -11,13 +10,17 @@ from pathlib import Path
 from harness import artefact, kconfig
 from harness.config import Layout
 from harness.errors import BadCall, LabError
-from harness.host import require_space
+from harness.host import find, require_space, usable_processors
 from harness.progress import Step, step
 from harness.run import CommandFailed, run
 
 BUILD_DEADLINE = 3600.0  # seconds; 6 to 9 minutes were seen on 2 cores
+CONFIG_DEADLINE = 120.0
 SECOND_NS = 10**9
 LAST_MOMENTS_NS = 20 * SECOND_NS  # no program takes longer between two writes to a file
+TOOLCHAIN = ("gcc", "as", "ld", "pahole")
+# Files that decide what tinyconfig and olddefconfig give.
+OPTIONS = re.compile(r"/Kconfig|/configs/|^\./scripts/")
 COMPILED = re.compile(r"^\s+(?:CC|AS)\s")
 
 # The same tree gives the same kernel, byte for byte, and ccache keeps hitting.
@@ -49,7 +52,7 @@ class Tools:
 
 def jobs() -> str:
     """make's -j for this machine: the processors that this process may use."""
-    return f"-j{len(os.sched_getaffinity(0))}"
+    return f"-j{usable_processors()}"
 
 
 def kernel(layout: Layout, tree: Path, fragments: tuple[Path, ...], objects: int) -> Kernel:
@@ -59,9 +62,11 @@ def kernel(layout: Layout, tree: Path, fragments: tuple[Path, ...], objects: int
     Raises LabError for an option that was asked for and dropped.
     """
     obj = layout.objects
-    wanted = artefact.fingerprint(
-        artefact.tree_fingerprint(tree), str(tree), *(path.read_bytes() for path in fragments)
+    listing = artefact.listing(tree)
+    asked = artefact.fingerprint(
+        str(tree), _toolchain(), *(path.read_bytes() for path in fragments)
     )
+    wanted = artefact.fingerprint("\n".join(listing), asked)
     built = Kernel(
         obj / "arch/x86/boot/bzImage", obj / "vmlinux", obj / "usr/gen_init_cpio", wanted
     )
@@ -73,18 +78,13 @@ def kernel(layout: Layout, tree: Path, fragments: tuple[Path, ...], objects: int
     (obj / artefact.STAMP).unlink(missing_ok=True)
     _remove_half_written(obj)
     (obj / ".lab-started").touch()
-    _configure(layout, tree, fragments)
+    options = [line for line in listing if OPTIONS.search(line)]
+    _configure(layout, tree, fragments, artefact.fingerprint("\n".join(options), asked))
     log = layout.log("kernel")
     with step("kernel", "building", total=objects if fresh else 0) as current:
         count = _counter(current)
         try:
-            run(
-                _make(tree, obj, "bzImage"),
-                env=REPRODUCIBLE,
-                log=log,
-                deadline=BUILD_DEADLINE,
-                on_line=count,
-            )
+            _make(tree, obj, "bzImage", log, BUILD_DEADLINE, count)
         except CommandFailed as error:
             raise _first_error(error) from None
         current.note = f"{count.seen} objects"
@@ -93,9 +93,34 @@ def kernel(layout: Layout, tree: Path, fragments: tuple[Path, ...], objects: int
     return built
 
 
-def _make(tree: Path, obj: Path, *targets: str) -> list[str]:
+def _make(
+    tree: Path,
+    obj: Path,
+    target: str,
+    log: Path,
+    deadline: float = CONFIG_DEADLINE,
+    on_line: Callable[[str], None] | None = None,
+) -> None:
     compiler = ["CC=ccache gcc"] if shutil.which("ccache") else []
-    return ["make", "-C", str(tree), f"O={obj}", jobs(), *compiler, *targets]
+    make = ["make", "-C", str(tree), f"O={obj}", jobs(), *compiler, target]
+    try:
+        run(make, env=REPRODUCIBLE, log=log, deadline=deadline, on_line=on_line)
+    except CommandFailed as error:
+        if "is not clean" in error.output:
+            raise BadCall(
+                f"{tree} was built in place, and so can't be built elsewhere",
+                hint=f"git -C {tree} worktree add ../clean, and --tree ../clean; or make mrproper",
+                log=log,
+            ) from None
+        raise
+
+
+def _toolchain() -> str:
+    """What makes the kernel, as files: an upgrade of one of them makes another kernel."""
+    programs = [place.resolve() for name in TOOLCHAIN if (place := find(name))]
+    return artefact.fingerprint(
+        *(f"{path} {path.stat().st_mtime_ns} {path.stat().st_size}" for path in programs)
+    )
 
 
 def _remove_half_written(obj: Path) -> None:
@@ -126,26 +151,25 @@ def _remove_half_written(obj: Path) -> None:
             path.unlink()
 
 
-def _configure(layout: Layout, tree: Path, fragments: tuple[Path, ...]) -> None:
+def _configure(layout: Layout, tree: Path, fragments: tuple[Path, ...], inputs: str) -> None:
+    """Have .config made of tinyconfig and the fragments, unless it is what these inputs gave.
+
+    inputs: a fingerprint of all that .config depends on. It takes 3 s, a tenth of which is
+    needed to find that nothing changed; and a .config that is written anew costs make a second.
+    """
     log = layout.log("config")
-    obj = layout.objects
+    config = layout.objects / ".config"
+    stamp = layout.objects / ".lab-configured"
+    there = config.exists() and stamp.exists()
+    if there and stamp.read_text() == artefact.fingerprint(inputs, config):
+        return
     asked: dict[str, str] = {}
     for path in fragments:
         asked |= kconfig.read_fragment(path)
-    try:
-        run(_make(tree, obj, "tinyconfig"), deadline=120, log=log)
-        config = obj / ".config"
-        merged = [config.read_text(), *(path.read_text() for path in fragments)]
-        config.write_text("\n".join(merged))
-        run(_make(tree, obj, "olddefconfig"), deadline=120, log=log)
-    except CommandFailed as error:
-        if "is not clean" in error.output:
-            raise BadCall(
-                f"{tree} was built in place, and so can't be built elsewhere",
-                hint=f"git -C {tree} worktree add ../clean, and --tree ../clean; or make mrproper",
-                log=log,
-            ) from None
-        raise
+    _make(tree, layout.objects, "tinyconfig", log)
+    merged = [config.read_text(), *(path.read_text() for path in fragments)]
+    config.write_text("\n".join(merged))
+    _make(tree, layout.objects, "olddefconfig", log)
     lost = kconfig.dropped(asked, kconfig.parse(config.read_text()), tree)
     if lost:
         raise LabError(
@@ -153,6 +177,7 @@ def _configure(layout: Layout, tree: Path, fragments: tuple[Path, ...]) -> None:
             hint="set what they depend on in the same fragment, or drop them there",
             log=log,
         )
+    stamp.write_text(artefact.fingerprint(inputs, config))
 
 
 class _counter:
@@ -181,7 +206,7 @@ def _first_error(error: CommandFailed) -> LabError:
 def tools(layout: Layout, tree: Path) -> Tools:
     """Have bpftool built from the tree, without LLVM: it needs only libelf, zlib and libc."""
     directory = layout.source / "tools"
-    wanted = artefact.tree_fingerprint(
+    listing = artefact.listing(
         tree,
         "tools/bpf",
         "tools/lib",
@@ -191,6 +216,7 @@ def tools(layout: Layout, tree: Path) -> Tools:
         "kernel/bpf/disasm.c",
         "kernel/bpf/disasm.h",
     )
+    wanted = artefact.fingerprint("\n".join(listing))
     artefact.make(directory, wanted, _bpftool(layout, tree))
     return Tools(directory / "bpftool", directory / "include")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.artefact import fingerprint, is_current, make, tree_fingerprint
+from harness.artefact import fingerprint, is_current, listing, make
 
 
 def test_where_one_input_ends_matters() -> None:
@@ -40,9 +40,9 @@ def test_a_tree_counts_each_files_size_and_time(tmp_path: Path, change: str) -> 
     file = tmp_path / "net/xdp.c"
     file.write_text("x")
     os.utime(file, ns=(0, 10**18))
-    before = tree_fingerprint(tmp_path)
+    before = listing(tmp_path)
     (tmp_path / ".git/index").write_text("not of the tree")
-    assert tree_fingerprint(tmp_path) == before
+    assert listing(tmp_path) == before
     if change == "content":
         file.write_text("longer")
         os.utime(file, ns=(0, 10**18))
@@ -52,7 +52,7 @@ def test_a_tree_counts_each_files_size_and_time(tmp_path: Path, change: str) -> 
         file.unlink()
     else:
         os.utime(file, ns=(0, 10**18 + 1))
-    assert tree_fingerprint(tmp_path) != before
+    assert listing(tmp_path) != before
 
 
 def test_made_once_for_the_same_inputs(tmp_path: Path) -> None:

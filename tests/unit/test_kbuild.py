@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What is configured and compiled again, and what isn't; make and compilers are stand-ins."""
+
+from pathlib import Path
+
+import pytest
+
+from harness import kbuild, progs
+from harness.config import Layout
+from harness.errors import LabError
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    variant = tmp_path / "build/6.12"
+    (variant / "obj").mkdir(parents=True)
+    return Layout(tmp_path / "build", variant, variant)
+
+
+@pytest.fixture
+def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file that each stand-in adds its name and first argument to."""
+    calls = tmp_path / "calls"
+    calls.touch()
+    scripts = {
+        "make": f'echo "${{@: -1}}" >> {calls}; echo CONFIG_NET=y > "${{3#O=}}/.config"',
+        "clang": f'echo clang >> {calls}; echo object > "${{@: -1}}"',
+        "gcc": 'echo program > "$5"',
+        "bpftool": 'case $1 in btf) cat "$4" ;; gen) cp "$4" "$3" ;; esac',
+    }
+    for name, script in scripts.items():
+        program = tmp_path / "bin" / name
+        program.parent.mkdir(exist_ok=True)
+        program.write_text(f"#!/bin/bash\n{script}\n")
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:/usr/bin:/bin")
+    return calls
+
+
+def _configure(
+    layout: Layout, tmp_path: Path, wish: str = "CONFIG_NET=y", inputs: str = ""
+) -> None:
+    fragment = tmp_path / "fragment"
+    fragment.write_text(f"{wish}\n")
+    kbuild._configure(layout, tmp_path, (fragment,), inputs)
+
+
+def test_configured_once_for_the_same_inputs(layout: Layout, calls: Path, tmp_path: Path) -> None:
+    _configure(layout, tmp_path)
+    assert calls.read_text().split() == ["tinyconfig", "olddefconfig"]
+    _configure(layout, tmp_path)
+    assert len(calls.read_text().split()) == 2
+
+
+@pytest.mark.parametrize("change", ["inputs", "edited", "removed", "cut"])
+def test_configured_again(layout: Layout, calls: Path, tmp_path: Path, change: str) -> None:
+    _configure(layout, tmp_path)
+    if change == "edited":
+        (layout.objects / ".config").write_text("# CONFIG_NET is not set\n")
+    elif change == "removed":
+        (layout.objects / ".config").unlink()
+    elif change == "cut":
+        (layout.objects / ".lab-configured").write_text("")
+    _configure(layout, tmp_path, inputs="other" if change == "inputs" else "")
+    assert len(calls.read_text().split()) == 4
+    assert (layout.objects / ".config").read_text() == "CONFIG_NET=y\n"
+
+
+def test_a_dropped_option_is_told_each_time(layout: Layout, calls: Path, tmp_path: Path) -> None:
+    for _ in range(2):
+        with pytest.raises(LabError, match="CONFIG_XDP=y became n"):
+            _configure(layout, tmp_path, wish="CONFIG_XDP=y")
+
+
+def _programs(layout: Layout, tmp_path: Path, types: str, kernel: str) -> None:
+    vmlinux = tmp_path / "vmlinux"
+    vmlinux.write_text(types)
+    include = tmp_path / "include"
+    include.mkdir(exist_ok=True)
+    built = kbuild.Kernel(vmlinux, vmlinux, vmlinux, kernel)
+    progs.programs(layout, built, kbuild.Tools(tmp_path / "bin/bpftool", include))
+
+
+def test_programs_are_compiled_for_other_types_only(
+    layout: Layout, calls: Path, tmp_path: Path
+) -> None:
+    count = len(list(progs.SOURCES.glob("*.bpf.c")))
+    _programs(layout, tmp_path, types="struct a;", kernel="one")
+    assert len(calls.read_text().split()) == count
+    _programs(layout, tmp_path, types="struct a;", kernel="another")
+    assert len(calls.read_text().split()) == count
+    _programs(layout, tmp_path, types="struct b;", kernel="a third")
+    assert len(calls.read_text().split()) == 2 * count
+    assert (layout.variant / "headers/vmlinux.h").read_text() == "struct b;"
+    assert len(list((layout.variant / "progs").glob("*.o"))) == count
