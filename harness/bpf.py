@@ -6,6 +6,7 @@ as one script: `Object.load` and the like give lines, `Bpf.run` runs them.
 """
 
 import json
+import re
 import shlex
 import struct
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import LabError
+from harness.journal import Journal
 
 if TYPE_CHECKING:
     from harness.guest import Guest
@@ -24,6 +26,7 @@ BPFCALL = f"{GUEST_DIRECTORY}/bpfcall"  # what bpftool has no words for; bpf-pro
 XSK = f"{GUEST_DIRECTORY}/xsk"  # AF_XDP sockets; bpf-progs/xsk.c
 SUFFIX = ".bpf.o"
 LOG_LINES = 80
+LOADED = re.compile(rf"loadall {GUEST_DIRECTORY}/(\w+){re.escape(SUFFIX)}".encode())
 
 
 class BpfError(LabError):
@@ -71,9 +74,13 @@ class Object:
 
 
 class Bpf:
-    """The guest's BPF. objects: the host's directory of compiled *.bpf.o."""
+    """The guest's BPF.
+
+    objects: the host's directory of compiled *.bpf.o. journal: of the test that uses this.
+    """
 
     def __init__(self, guest: "Guest", objects: Path) -> None:
+        self.journal = Journal()
         self._guest = guest
         self._objects = objects
         self._there = False
@@ -107,6 +114,7 @@ class Bpf:
 
     def _shell(self, command: str, script: bytes, timeout: float) -> str:
         self._put_once()
+        self.journal.programs += map(bytes.decode, LOADED.findall(script))
         done = self._guest.run(command, stdin=script, timeout=timeout)
         if done.status != 0:
             raise _failure(done.status, done.stderr.decode(errors="replace"))

@@ -20,6 +20,8 @@ import pytest
 
 from harness.bpf import Bpf
 from harness.errors import EXIT_BAD_CALL, LabError
+from harness.evidence import CONSOLE, JOURNAL
+from harness.journal import Journal
 from harness.topology import Nic
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from harness.guest import Guest
     from harness.machines import Machines, Start
     from harness.vm import Machine
+
+pytest_plugins = ("harness.evidence",)
 
 NICS = ("eth1", "eth2")  # qemu.NICS, as the guest calls them
 RESET_SCRIPT = Path(__file__).with_name("reset.sh").read_bytes()
@@ -53,7 +57,7 @@ BENCH = pytest.StashKey[Bench]()
 
 
 class ConsoleWatch:
-    """What a machine's console says, from one marker to the next."""
+    """What a machine's console says, from one marker to the next. said: the last such piece."""
 
     def __init__(self, machine: "Machine") -> None:
         self._console = machine.console
@@ -61,6 +65,7 @@ class ConsoleWatch:
         self._unread = b""
         self._count = itertools.count(1)
         self._clean = False
+        self.said = ""
 
     def begin(self) -> None:
         """Have the guest as after boot. Raises LabError if it doesn't answer."""
@@ -81,8 +86,10 @@ class ConsoleWatch:
             self._clean = True
         except LabError as error:
             read, _ = self._read(None, LAST_WORDS_SECONDS)
+            self.said = read.decode(errors="replace")
             return _splats(read), f"the guest does not answer any more: {error.message}"
         read, came = self._read(marker.encode(), MARKER_SECONDS)
+        self.said = read.decode(errors="replace")
         if came:
             return _splats(read), ""
         return _splats(read), f"the console did not show the end marker in {MARKER_SECONDS:g} s"
@@ -177,6 +184,7 @@ def _complaint(item: pytest.Item) -> str:
     if seat is None:
         return ""
     splats, silence = seat.watch.end(item.nodeid)
+    item.stash[CONSOLE] = seat.watch.said
     lines = [silence] if silence else []
     if silence and not item.config.stash[SEATS].leave():
         item.session.shouldfail = "the guest is gone: the tests that are left did not run"
@@ -224,8 +232,9 @@ def guest(machine: "Machine") -> "Guest":
 
 
 @pytest.fixture
-def bpf(_seat: Seat) -> Bpf:
+def bpf(request: pytest.FixtureRequest, _seat: Seat) -> Bpf:
     """BPF in the guest, nothing loaded yet."""
+    _seat.bpf.journal = request.node.stash[JOURNAL] = Journal()
     return _seat.bpf
 
 

@@ -146,13 +146,14 @@ class Way:
             for key, value in entries(dumped).items()
         }
         new = [record for sequence, record in sorted(records.items()) if sequence >= before]
+        watched = self.bpf.journal.captured(frames, new)
         ids = Counter(record.id for record in new)
         if seen != self._captured or ids != {frame.id: copies for frame in frames}:
             raise CaptureError(
                 f"{seen - before} frames of {copies * len(frames)} were seen"
                 f" ({len(new)} recorded, {other} of the guest's own)\n{self._statistics()}"
             )
-        return new
+        return watched
 
     def _statistics(self) -> str:
         return self.bpf.run(["ip -s link show up", "bpftool net"])

@@ -4,6 +4,7 @@
 import errno
 import random
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import pytest
 
@@ -22,13 +23,18 @@ FAR_SIDES = pytest.mark.parametrize("to", To, ids=[to.name.lower() for to in To]
 UDP4 = RssType.L3_IPV4 | RssType.L4 | RssType.L4_UDP
 L3_IPV6 = RssType.L3_IPV6
 
-Hash = tuple[int, int, int]
-UNSET: Hash = (0, 0, 0)
+
+class Hash(NamedTuple):
+    hash: int = 0
+    l4_hash: int = 0
+    sw_hash: int = 0
+
+
+UNSET = Hash()
 
 
 def hash_of(record: SkbRecord) -> Hash:
-    """(hash, l4_hash, sw_hash)"""
-    return record.hash, record.l4_hash, record.sw_hash
+    return Hash(record.hash, record.l4_hash, record.sw_hash)
 
 
 def frames_of(kinds: Iterable[str], count: int, seed: int) -> list[Frame]:
@@ -40,7 +46,7 @@ def by_oracle(frames: Iterable[Frame], rss_key: bytes) -> dict[int, Hash]:
     expected = {}
     for sent in frames:
         reported = rss(sent.data, rss_key)
-        expected[sent.id] = (reported.hash, int(reported.covers_l4), 0)
+        expected[sent.id] = Hash(reported.hash, int(reported.covers_l4))
     return expected
 
 
@@ -98,7 +104,7 @@ def test_nothing_stored_nothing_set(bpf: Bpf, nic: Nic, seed: int, to: To) -> No
 def test_a_hint_does_not_leak_into_the_next_packet(bpf: Bpf, nic: Nic, seed: int, to: To) -> None:
     way = redirect(bpf, nic, "redirect_alternate", to)
     flow = random_flow("ipv4/udp", random.Random(seed))
-    expected = {0: (0x5EED0000, 1, 0), 1: UNSET}
+    expected = {0: Hash(0x5EED0000, 1), 1: UNSET}
     assert hashes(way.capture([build(flow, 0), build(flow, 1)])) == expected
 
     # More than a ring holds, so that buffers with a hint come round again.
@@ -106,19 +112,19 @@ def test_a_hint_does_not_leak_into_the_next_packet(bpf: Bpf, nic: Nic, seed: int
     records = way.capture([build(flow, number) for number in many])
     assert len(records) == len(many)
     for number in many:
-        wanted = UNSET if number & 1 else (0x5EED0000 | number, 1, 0)
+        wanted = UNSET if number & 1 else Hash(0x5EED0000 | number, 1)
         assert hash_of(records[number]) == wanted, f"frame {number}"
 
 
 # The hash and type that a program gives, what the kfunc returns, what the skb has.
 VALUES: list[tuple[int, int, int, Hash]] = [
-    (0x12345678, UDP4, 0, (0x12345678, 1, 0)),
-    (0x12345678, L3_IPV6, 0, (0x12345678, 0, 0)),
-    (0xFFFFFFFF, RssType.L4, 0, (0xFFFFFFFF, 1, 0)),
-    (0x80000001, RssType.L4_TCP, 0, (0x80000001, 1, 0)),
-    (0x12345678, RssType.NONE, 0, (0x12345678, 0, 0)),
-    (0, UDP4, 0, (0, 1, 0)),
-    (0x12345678, 0x1FF, 0, (0x12345678, 1, 0)),
+    (0x12345678, UDP4, 0, Hash(0x12345678, 1)),
+    (0x12345678, L3_IPV6, 0, Hash(0x12345678, 0)),
+    (0xFFFFFFFF, RssType.L4, 0, Hash(0xFFFFFFFF, 1)),
+    (0x80000001, RssType.L4_TCP, 0, Hash(0x80000001, 1)),
+    (0x12345678, RssType.NONE, 0, Hash(0x12345678, 0)),
+    (0, UDP4, 0, Hash(0, 1)),
+    (0x12345678, 0x1FF, 0, Hash(0x12345678, 1)),
     (0x12345678, 1 << 9, -errno.EINVAL, UNSET),
     (0x12345678, UDP4 | 1 << 31, -errno.EINVAL, UNSET),
     (0x12345678, 0xFFFFFFFF, -errno.EINVAL, UNSET),
@@ -144,7 +150,7 @@ def test_a_program_cannot_reach_what_it_stored(bpf: Bpf, nic: Nic, seed: int, pr
     frames = frames_of(KINDS, 8, seed)
     records = way.capture(frames)
     assert len(records) == 8
-    assert set(hashes(records).values()) == {(0x5EED5EED, 1, 0)}
+    assert set(hashes(records).values()) == {Hash(0x5EED5EED, 1)}
     for sent in frames:
         assert sent.data.startswith(records[sent.id].data)
     if program == "grow_meta":
