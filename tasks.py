@@ -90,14 +90,22 @@ def get(_: Context, path: list[str]) -> None:
     help={
         "here": "in the VM that boot left running; refused if that is stale",
         "junit": "FILE: write a JUnit report there",
+        "html": "FILE: write a page there: verdicts, and what each failure rests on",
         "bare": "on the base without the series: all must fail but those marked unchanged",
     },
 )
-def test(c: Context, here: bool = False, junit: str | None = None, bare: bool = False) -> None:
+def test(
+    c: Context,
+    here: bool = False,
+    junit: str | None = None,
+    html: str | None = None,
+    bare: bool = False,
+) -> None:
     """Run the guest tests, or those named, in a VM of their own."""
     from harness import suite
 
-    suite.guest(shlex.split(c.remainder), here=here, junit=_path(junit), bare=bare)
+    words = shlex.split(c.remainder)
+    suite.guest(words, here=here, junit=_path(junit), html=_path(html), bare=bare)
 
 
 @verb("suite", Group.PROVE)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import fixtures, keeper, vm
+from harness import fixtures, keeper, report, vm
 from harness.bpf import BpfError
 from harness.build import Artefacts, build
 from harness.config import ROOT, Selection, build_root
@@ -22,6 +22,7 @@ from harness.lab import machine_dir
 from harness.lock import locked
 from harness.machines import Machines, Start
 from harness.progress import say, step
+from harness.provenance import provenance
 from harness.run import CommandFailed, run
 from harness.topology import CaptureError
 
@@ -136,10 +137,16 @@ class Verdict:
 
 
 def guest(
-    arguments: Sequence[str], *, here: bool = False, junit: str | None = None, bare: bool = False
+    arguments: Sequence[str],
+    *,
+    here: bool = False,
+    junit: str | None = None,
+    html: str | None = None,
+    bare: bool = False,
 ) -> None:
     """Run the guest tests, or those that pytest's arguments name.
 
+    junit, html: files that get a report. A CI that shows a summary gets one, too.
     bare: on the base without the series, where tests fail but for those marked unchanged.
     Raises TestsFailed unless at least one ran and all passed, BadCall if
     nothing of what was named is there.
@@ -157,11 +164,16 @@ def guest(
         options.append(str(GUEST_TESTS))
     if junit:
         options.append(f"--junit-xml={junit}")
+    page = report.writable(Path(html)) if html else None
+    wanted = junit or page or report.SUMMARY in os.environ
     with (booted_machine if here else own_machines)(selection) as bench:
         verdict = Verdict(bench, bare=bare)
+        reports = [report.Report(provenance(selection))] if wanted else []
         sys.stdout.flush()
-        status = pytest.main(options, plugins=[fixtures, verdict])
+        status = pytest.main(options, plugins=[fixtures, verdict, *reports])
         sys.stdout.flush()  # before the error, which is not buffered
+    for each in reports:
+        report.publish(each, page)
     if verdict.interrupted:
         raise KeyboardInterrupt
     if status in (pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.NO_TESTS_COLLECTED):
