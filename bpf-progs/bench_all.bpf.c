@@ -2,13 +2,14 @@
 /* What a packet costs that all three hints are stored for. */
 #include "bench.h"
 
-static __always_inline void store_all(struct xdp_md *ctx)
-{
-	bpf_xdp_store_rx_hash(ctx, 0x12345678, XDP_RSS_TYPE_L4_IPV4_UDP);
-	bpf_xdp_store_rx_vlan(ctx, bpf_htons(0x8100), 0xefff);
-	bpf_xdp_store_rx_ts(ctx, 1234567890123456789ULL);
-}
+#define ALL(hash, vlan, ts)						\
+	do {								\
+		BENCH_HASH(hash);					\
+		BENCH_VLAN(vlan, 0x8100);				\
+		BENCH_TS(ts);						\
+	} while (0)
 
-BENCH(all, store_all)
+BENCH(all, ALL(bpf_xdp_store_rx_hash, bpf_xdp_store_rx_vlan, bpf_xdp_store_rx_ts))
+BENCH(all_idle, ALL(idle_hash, idle_vlan, idle_ts))
 
 char LICENSE[] SEC("license") = "GPL";

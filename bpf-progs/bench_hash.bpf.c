@@ -2,11 +2,7 @@
 /* What a packet costs that a hash is stored for. */
 #include "bench.h"
 
-static __always_inline void hash(struct xdp_md *ctx)
-{
-	bpf_xdp_store_rx_hash(ctx, 0x12345678, XDP_RSS_TYPE_L4_IPV4_UDP);
-}
-
-BENCH(hash, hash)
+BENCH(hash, BENCH_HASH(bpf_xdp_store_rx_hash))
+BENCH(hash_idle, BENCH_HASH(idle_hash))
 
 char LICENSE[] SEC("license") = "GPL";

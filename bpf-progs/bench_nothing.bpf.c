@@ -1,11 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What a packet costs that no hint is stored for; loads on the bare kernel too. */
+/*
+ * What a packet costs that no hint is stored for; loads on the bare kernel too.
+ * alone_idle: one call of a function that does nothing, its context the only
+ * argument and in place.
+ */
 #include "bench.h"
 
-static __always_inline void nothing(struct xdp_md *ctx)
+BENCH(nothing, )
+
+__weak int idle(struct xdp_md *ctx)
 {
+	return 0;
 }
 
-BENCH(nothing, nothing)
+SEC("xdp")
+int alone_idle(struct xdp_md *ctx)
+{
+	idle(ctx);
+	return XDP_DROP;
+}
 
 char LICENSE[] SEC("license") = "GPL";

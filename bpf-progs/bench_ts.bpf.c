@@ -2,11 +2,7 @@
 /* What a packet costs that a timestamp is stored for. */
 #include "bench.h"
 
-static __always_inline void ts(struct xdp_md *ctx)
-{
-	bpf_xdp_store_rx_ts(ctx, 1234567890123456789ULL);
-}
-
-BENCH(ts, ts)
+BENCH(ts, BENCH_TS(bpf_xdp_store_rx_ts))
+BENCH(ts_idle, BENCH_TS(idle_ts))
 
 char LICENSE[] SEC("license") = "GPL";

@@ -1,12 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What a packet costs that a VLAN tag is stored for. */
+/* What a packet costs that an 802.1Q tag is stored for. */
 #include "bench.h"
 
-static __always_inline void vlan(struct xdp_md *ctx)
-{
-	bpf_xdp_store_rx_vlan(ctx, bpf_htons(0x8100), 0xefff);
-}
-
-BENCH(vlan, vlan)
+BENCH(vlan, BENCH_VLAN(bpf_xdp_store_rx_vlan, 0x8100))
+BENCH(vlan_idle, BENCH_VLAN(idle_vlan, 0x8100))
 
 char LICENSE[] SEC("license") = "GPL";
