@@ -25,7 +25,6 @@ from harness.run import run
 KVM = Path("/dev/kvm")
 FIRST_BYTE = 3.0  # seconds; a kernel that KVM runs prints at once (earlyprintk)
 PROBE_DEADLINE = 15.0  # seconds to the guest's user space, once its kernel prints
-UP = "lab: userspace is up"  # images/rcS.j2
 OVERRIDE = "LAB_ACCEL"
 
 KVM_CPU = "host"
@@ -95,14 +94,14 @@ def _probe(console: Path, kernel: Path, initramfs: Path) -> str:
     ours, theirs = socket.socketpair()
     accelerator = qemu.Accelerator("kvm", KVM_CPU, "probe")
     spec = qemu.Spec(kernel, initramfs, accelerator, console, theirs.fileno(), ())
-    with ours, theirs, vm.process(spec, (theirs.fileno(),)) as process:
+    with ours, theirs, vm.process(spec) as process:
         start = time.monotonic()
         seen = b""
         reader = ConsoleFile(console)
         while time.monotonic() < start + (PROBE_DEADLINE if seen else FIRST_BYTE):
             ended = not process.running()
             seen += reader.read_new()
-            if UP.encode() in seen:
+            if vm.UP in seen:
                 return ""
             if ended:
                 return "QEMU aborted with it"

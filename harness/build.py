@@ -7,6 +7,7 @@ from pathlib import Path
 from harness import accel, artefact, host, image, kbuild, patches, progs, qemu, source
 from harness.config import Base, Layout, Selection
 from harness.errors import BadCall
+from harness.snapshot import State
 from harness.vm import Access
 
 
@@ -26,6 +27,11 @@ class Artefacts:
         """What a running machine must have been made of to be the current one."""
         machine = f"{self.accelerator.name} {self.accelerator.cpu}"
         return artefact.fingerprint(self.kernel.fingerprint, self.image.fingerprint, machine)
+
+    @property
+    def state(self) -> State:
+        """Where such a machine is saved."""
+        return State(Layout.of(self.selection).variant / "state", self.fingerprint)
 
     def spec(self, console: Path) -> qemu.Spec:
         """A machine of these, its descriptors still to be filled in."""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import paramiko
 
+from harness.address import GuestGone
 from harness.errors import BadCall, LabError
 
 CHUNK = 32768  # bytes; the most that paramiko puts into one packet
@@ -18,10 +19,6 @@ STDERR_TAIL = 20  # lines of a failed command's stderr in the error
 Send = Callable[[bytes], None]
 Feed = Callable[[Send], None]
 Sink = Callable[[bytes], object]
-
-
-class GuestGone(LabError):
-    """The connection to the guest is gone, or was never had."""
 
 
 class GuestTimeout(LabError):
@@ -44,14 +41,14 @@ class _Ended(Exception):
     """Nobody reads this channel any more."""
 
 
-def wrap(command: str) -> bytes:
+def wrap(command: str, prefix: str = "") -> bytes:
     """What is sent for a command: a second shell waits for it, to report a signal as 128+N.
 
     dropbear reports death by signal in a message of its own (exit-signal, RFC
     4254 6.10), which paramiko drops. `exit` keeps the outer shell from exec'ing
     the inner one.
     """
-    wrapped = os.fsencode(f"/bin/sh -c {shlex.quote(command)}; exit $?")
+    wrapped = os.fsencode(f"{prefix}/bin/sh -c {shlex.quote(command)}; exit $?")
     if len(wrapped) > MAX_COMMAND:
         raise BadCall(
             f"a command of {len(wrapped)} bytes; the guest's sshd takes {MAX_COMMAND}",
@@ -70,6 +67,7 @@ def converse(
     timeout: float | None = None,
     prepare: Callable[[paramiko.Channel], None] = lambda channel: None,
     done: Callable[[], None] = lambda: None,
+    prefix: str = "",
 ) -> int:
     """Run a command and return its exit status, 128+N for signal N.
 
@@ -79,9 +77,10 @@ def converse(
     timeout: seconds to the command's end; None for a command that may run for ever.
     prepare: called with the channel before the command starts.
     done: called at the end, to wake a feed that waits for something.
+    prefix: shell words that run before the command and apart from it.
     Raises what feed and the sinks raise; GuestTimeout; GuestGone.
     """
-    wrapped = wrap(command)
+    wrapped = wrap(command, prefix)
     limit = START_TIMEOUT if timeout is None else timeout
     expired = threading.Event()
     try:

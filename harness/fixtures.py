@@ -25,9 +25,10 @@ from harness.journal import Journal
 from harness.topology import Nic
 
 if TYPE_CHECKING:
+    from harness.build import Artefacts
     from harness.console import Splat
     from harness.guest import Guest
-    from harness.machines import Machines, Start
+    from harness.machines import Machines
     from harness.vm import Machine
 
 pytest_plugins = ("harness.evidence",)
@@ -42,15 +43,15 @@ MARKER_NAME_LENGTH = 200  # a line in the kernel's log is short
 
 @dataclass(frozen=True)
 class Bench:
-    """What guest tests run on.
-
-    objects: the host's folder of compiled BPF programs.
-    start: what starts one more machine, for a test that needs it for itself.
-    """
+    """What guest tests run on: machines, and the artefacts that these are made of."""
 
     machines: "Machines"
-    objects: Path
-    start: "Start"
+    artefacts: "Artefacts"
+
+    @property
+    def objects(self) -> Path:
+        """The host's folder of compiled BPF programs."""
+        return self.artefacts.programs.objects
 
 
 BENCH = pytest.StashKey[Bench]()

@@ -7,6 +7,7 @@ round trip saved is worth having.
 """
 
 import contextlib
+import functools
 import io
 import logging
 import os
@@ -14,7 +15,7 @@ import socket
 import sys
 import time
 from base64 import b64decode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -23,11 +24,11 @@ from typing import BinaryIO
 import paramiko
 
 from harness import terminal, transfer
-from harness.channel import GuestCommandFailed, GuestGone, GuestTimeout, Sink, converse
+from harness.address import Address, GuestGone
+from harness.channel import GuestCommandFailed, GuestTimeout, Sink, converse
 from harness.errors import EXIT_INTERRUPTED, LabError
 
 USER = "root"
-POLL = 0.02  # seconds between two tries to connect
 
 # paramiko logs tracebacks of its own thread; what they say is in our errors.
 _LOG = "harness.guest.paramiko"
@@ -35,39 +36,6 @@ logging.getLogger(_LOG).addHandler(logging.NullHandler())
 logging.getLogger(_LOG).propagate = False
 
 __all__ = ["Address", "Completed", "Guest", "GuestCommandFailed", "GuestGone", "GuestTimeout"]
-
-
-@dataclass(frozen=True)
-class Address:
-    """How a guest is reached.
-
-    key: a private ed25519 key in OpenSSH's format.
-    host_key: the guest's public key, 'ssh-ed25519 AAAA...'; another one is refused.
-    """
-
-    host: str
-    port: int
-    key: Path
-    host_key: str
-
-    def to_json(self) -> dict[str, str | int]:
-        """As values that json can write."""
-        return {
-            "host": self.host,
-            "port": self.port,
-            "key": str(self.key),
-            "host_key": self.host_key,
-        }
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, str | int]) -> "Address":
-        """The reverse of to_json."""
-        return cls(
-            host=str(values["host"]),
-            port=int(values["port"]),
-            key=Path(str(values["key"])),
-            host_key=str(values["host_key"]),
-        )
 
 
 @dataclass(frozen=True)
@@ -85,41 +53,47 @@ class Guest:
     def __init__(self, transport: paramiko.Transport, connection: socket.socket) -> None:
         self._transport = transport
         self._connection = connection
+        self._clock_is_wrong = False
 
     @classmethod
     def connect(
-        cls, address: Address, *, deadline: float, alive: Callable[[], None] = lambda: None
+        cls,
+        address: Address,
+        *,
+        deadline: float,
+        knock: socket.socket | None = None,
+        clock_is_wrong: bool = False,
     ) -> "Guest":
-        """Wait for the guest's sshd and log in.
+        """Log in where an sshd listens.
 
         deadline: seconds, for all of it.
-        alive: called between the tries; raises if there is nothing left to wait for.
+        knock: from Address.knock(), if that was done before.
+        clock_is_wrong: the first command sets the guest's clock by the host's, to the second.
         Raises GuestGone at the deadline, and LabError for a key that does not fit.
         """
         end = time.monotonic() + deadline
+        connection = knock or address.knock(deadline)
+        guest = cls(paramiko.Transport(connection), connection)
+        guest._clock_is_wrong = clock_is_wrong
         try:
-            key = paramiko.Ed25519Key.from_private_key_file(str(address.key))
-            pinned = b64decode(address.host_key.split()[1])
-        except (paramiko.SSHException, OSError, ValueError, IndexError) as error:
-            raise LabError(f"no usable key for the guest in {address.key}: {error}") from None
-        connection = _await_banner(address, deadline, alive)
-        transport = paramiko.Transport(connection)
-        guest = cls(transport, connection)
-        try:
-            guest._log_in(key, pinned, end)
+            guest._log_in(address, end)
         except paramiko.AuthenticationException:
             guest.close()
             raise LabError(f"the guest refuses the key {address.key}") from None
         except (paramiko.SSHException, EOFError, OSError) as error:
             guest.close()
-            alive()
-            raise GuestGone(f"the guest's sshd answered, then failed: {error!r}") from None
+            raise GuestGone(f"no SSH session with the guest: {error!r}") from None
         except BaseException:
             guest.close()
             raise
         return guest
 
-    def _log_in(self, key: paramiko.PKey, pinned: bytes, end: float) -> None:
+    def _log_in(self, address: Address, end: float) -> None:
+        try:
+            key = paramiko.Ed25519Key.from_private_key_file(str(address.key))
+            pinned = b64decode(address.host_key.split()[1])
+        except (paramiko.SSHException, OSError, ValueError, IndexError) as error:
+            raise LabError(f"no usable key for the guest in {address.key}: {error}") from None
         transport = self._transport
         transport.set_log_channel(_LOG)
         options = transport.get_security_options()
@@ -128,6 +102,7 @@ class Guest:
         options.ciphers = ("aes128-ctr",)
         options.digests = ("hmac-sha1", "hmac-sha2-256")
         left = max(0.1, end - time.monotonic())
+        transport.banner_timeout = left
         transport.handshake_timeout = transport.auth_timeout = left
         transport.start_client(timeout=left)
         if transport.get_remote_server_key().asbytes() != pinned:
@@ -136,6 +111,13 @@ class Guest:
                 hint="another VM has taken its port: ./lab down boot",
             )
         transport.auth_publickey(USER, key)
+
+    def _prefix(self) -> str:
+        """What goes before the next command, in its round trip."""
+        if not self._clock_is_wrong:
+            return ""
+        self._clock_is_wrong = False
+        return f"date -us @{time.time():.0f} >/dev/null; "
 
     def run(self, command: str, *, stdin: bytes = b"", timeout: float = 30.0) -> Completed:
         """Run a shell command and wait for its end. timeout: seconds.
@@ -150,6 +132,7 @@ class Guest:
             stdout.write,
             stderr.write,
             timeout=timeout,
+            prefix=self._prefix(),
         )
         return Completed(status, stdout.getvalue(), stderr.getvalue())
 
@@ -171,16 +154,17 @@ class Guest:
         stdin: a descriptor's file, or one in memory; None or a closed one is an
         empty one. An error in writing stdout or stderr (EPIPE) is raised as it is.
         """
+        run = functools.partial(converse, self._transport, command, prefix=self._prefix())
         sinks = _flushing(stdout), _flushing(stderr)
         try:
             fd = stdin.fileno() if stdin and not stdin.closed else None
         except OSError:  # io.UnsupportedOperation: it lies in memory
             data = stdin.read() if stdin else b""
-            return converse(self._transport, command, lambda send: send(data), *sinks)
+            return run(lambda send: send(data), *sinks)
         if fd is None:
-            return converse(self._transport, command, lambda send: None, *sinks)
+            return run(lambda send: None, *sinks)
         with terminal.Source(fd) as source:
-            return converse(self._transport, command, source.feed, *sinks, done=source.stop)
+            return run(source.feed, *sinks, done=source.stop)
 
     def interact(self) -> int:
         """A login shell on this process's terminal, until it ends or Ctrl-] is pressed.
@@ -214,6 +198,7 @@ class Guest:
                     _flushing(output),
                     prepare=prepare,
                     done=source.stop,
+                    prefix=self._prefix(),
                 )
             except terminal.Left:
                 return EXIT_INTERRUPTED
@@ -251,37 +236,3 @@ def _flushing(file: BinaryIO) -> Sink:
         file.flush()
 
     return sink
-
-
-def _await_banner(address: Address, deadline: float, alive: Callable[[], None]) -> socket.socket:
-    """A connection on which an sshd has said 'SSH-', which is still to be read.
-
-    QEMU's user networking accepts before anybody listens in the guest, then
-    closes, or says nothing while the guest has no network: so a try is short.
-    It may take longer the longer all of it takes, for a guest on a starved host.
-    """
-    started = time.monotonic()
-    why = "not tried"
-    while True:
-        alive()
-        waited = time.monotonic() - started
-        patience = min(0.2 + waited / 20, 2.0, deadline - waited)
-        if patience <= 0:
-            raise GuestGone(
-                f"no sshd at {address.host} port {address.port} after {deadline:g} s: {why}",
-                hint="the guest's console tells how far it came",
-            )
-        try:
-            connection = socket.create_connection((address.host, address.port), patience)
-        except OSError as error:
-            why = error.strerror or str(error)
-        else:
-            try:
-                if connection.recv(4, socket.MSG_PEEK) == b"SSH-":
-                    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                    return connection
-                why = "closed without a word"
-            except OSError:
-                why = "silent"
-            connection.close()
-        time.sleep(POLL)

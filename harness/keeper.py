@@ -25,11 +25,12 @@ from pathlib import Path
 from typing import Any
 
 from harness import qemu, vm
+from harness.address import Address
 from harness.console import ConsoleFile
 from harness.errors import LabError
-from harness.guest import Address, Guest
 from harness.monitor import Monitor
 from harness.run import dying_with_parent
+from harness.snapshot import State
 from harness.tap import TapUnavailable
 
 ANSWER_LIMIT = 1 << 16
@@ -53,6 +54,8 @@ class Running:
     console: Path
     accelerator: qemu.Accelerator
     no_tap: str
+    restored: bool
+    remark: str
     monitor: int
     packets: tuple[int, ...]
 
@@ -94,13 +97,15 @@ def ask(directory: Path) -> Running | None:
         console=Path(told["console"]),
         accelerator=qemu.Accelerator(**told["accelerator"]),
         no_tap=told["no_tap"],
+        restored=told["restored"],
+        remark=told["remark"],
         monitor=fds[0],
         packets=tuple(fds[1:]),
     )
 
 
-def start(directory: Path, spec: qemu.Spec, access: vm.Access, fingerprint: str) -> Running:
-    """Start a keeper with a VM and return when one can log in.
+def start(directory: Path, spec: qemu.Spec, access: vm.Access, state: State) -> Running:
+    """Start a keeper with a VM, restored or booted, and return when one can log in.
 
     Until then the keeper dies with this process. Raises the keeper's error.
     """
@@ -110,7 +115,7 @@ def start(directory: Path, spec: qemu.Spec, access: vm.Access, fingerprint: str)
         "spec": {**asdict(spec), "kernel": str(spec.kernel), "initramfs": str(spec.initramfs),
                  "console": str(spec.console)},
         "access": {"key": str(access.key), "host_key": access.host_key},
-        "fingerprint": fingerprint,
+        "state": {"directory": str(state.directory), "made_from": state.made_from},
     }  # fmt: skip
     keeper = subprocess.Popen(
         dying_with_parent([sys.executable, "-m", "harness.keeper"]),
@@ -176,7 +181,10 @@ def attached(running: Running, directory: Path) -> Iterator[vm.Machine]:
             stack.enter_context(socket.socket(fileno=fd))
             for fd in (running.monitor, *running.packets)
         ]
-        guest = Guest.connect(running.address, deadline=vm.BOOT_DEADLINE)
+        knock = running.address.knock(vm.BOOT_DEADLINE)
+        from harness.guest import Guest  # slow to import; the guest greets meanwhile
+
+        guest = Guest.connect(running.address, deadline=vm.BOOT_DEADLINE, knock=knock)
         stack.callback(guest.close)
         yield vm.Machine(
             guest=guest,
@@ -254,16 +262,20 @@ def _keep(order: dict[str, Any]) -> None:
     accelerator = qemu.Accelerator(**told["accelerator"])
     spec = qemu.Spec(**{**told, **paths, "accelerator": accelerator})
     access = vm.Access(Path(order["access"]["key"]), order["access"]["host_key"])
-    with vm.boot(spec, access) as machine, _listening(directory) as server:
+    state = State(Path(order["state"]["directory"]), order["state"]["made_from"])
+    with vm.boot(spec, access, state) as machine, _listening(directory) as server:
+        machine.guest.sh(":")  # sets its clock
         machine.guest.close()
         answer = {
             "pid": os.getpid(),
             "qemu_pid": machine.qemu_pid,
-            "fingerprint": order["fingerprint"],
+            "fingerprint": state.made_from,
             "address": machine.address.to_json(),
             "console": str(spec.console),
             "accelerator": asdict(accelerator),
             "no_tap": _whole(machine.no_tap),
+            "restored": machine.restored,
+            "remark": machine.remark,
         }
         _outlive_parent()
         _report({})

@@ -5,14 +5,15 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from harness import keeper, vm
+from harness import keeper, progress, vm
 from harness.build import Artefacts, build
 from harness.config import Selection, build_root
 from harness.errors import BadCall
 from harness.lock import locked
+from harness.machines import starter
 from harness.progress import say, step
 from harness.tap import TapUnavailable, open_taps
 
@@ -49,8 +50,11 @@ def boot() -> keeper.Running:
         accelerator = artefacts.accelerator
         with step("boot", f"under {accelerator.name}: {accelerator.reason}") as current:
             spec = artefacts.spec(directory / "console.log")
-            running = keeper.start(directory, spec, artefacts.access, artefacts.fingerprint)
-            current.note = f"up under {accelerator.name}: {accelerator.reason}"
+            running = keeper.start(directory, spec, artefacts.access, artefacts.state)
+            up = "restored" if running.restored else "up"
+            current.note = f"{up} under {accelerator.name}: {accelerator.reason}"
+    if running.remark:
+        say(f"boot      {running.remark}")
     if running.no_tap:
         say(f"boot      eth1 is missing: {running.no_tap}")
     say(f"          {_how_to_reach(running)}")
@@ -93,11 +97,22 @@ def _in_guest() -> Iterator[vm.Machine]:
 
 
 def shell(command: str) -> int:
-    """A prompt in the guest, or one command there; returns its exit status."""
-    with _in_guest() as machine:
+    """A prompt in the guest, or one command there; returns its exit status.
+
+    Without a VM that runs: in one of its own, for as long as this takes.
+    """
+    progress.use_stderr()
+    running = keeper.ask(machine_dir())
+    with keeper.attached(running, machine_dir()) if running else _own_machine() as machine:
         if not command:
             return machine.guest.interact()
         return machine.guest.stream(command, sys.stdin.buffer, sys.stdout.buffer, sys.stderr.buffer)
+
+
+def _own_machine() -> AbstractContextManager[vm.Machine]:
+    with locked(build_root()):
+        artefacts = build(Selection.load())
+    return starter(artefacts)()
 
 
 def put(paths: Sequence[str]) -> None:

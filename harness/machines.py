@@ -2,14 +2,47 @@
 """The machine that a session's tests run on, and its replacement by one that is as new."""
 
 import contextlib
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from types import TracebackType
 
+from harness import vm
+from harness.build import Artefacts
+from harness.config import build_root
 from harness.errors import LabError
+from harness.progress import say
 from harness.vm import Machine
 
 Start = Callable[[], AbstractContextManager[Machine]]
+
+
+def starter(artefacts: Artefacts) -> Start:
+    """What starts a machine of these, each with a console file of its own.
+
+    Says why one was booted though there is a saved state, or could not be saved.
+    """
+    consoles = _own_consoles(build_root() / "vm")
+
+    @contextmanager
+    def start() -> Iterator[Machine]:
+        spec = artefacts.spec(next(consoles))
+        with vm.boot(spec, artefacts.access, artefacts.state) as machine:
+            if machine.remark:
+                say(f"boot      {machine.remark}")
+            yield machine
+
+    return start
+
+
+def _own_consoles(directory: Path) -> Iterator[Path]:
+    """Console files that no other run of the lab writes to; those of runs that ended go."""
+    for old in directory.glob("console-*"):
+        if not Path(f"/proc/{old.stem.split('-')[1]}").exists():
+            old.unlink(missing_ok=True)
+    return (directory / f"console-{os.getpid()}-{number}.log" for number in itertools.count(1))
 
 
 class Machines:

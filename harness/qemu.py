@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """QEMU's command line, as a pure function of what the machine is."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 BINARY = "qemu-system-x86_64"
 # The NICs under test, in their order: eth1 has mergeable receive buffers, eth2 small ones,
 # which Linux takes only if the device can't send more than the MTU (virtnet_set_big_packets()).
 NICS = ("", ",mrg_rxbuf=off,guest_tso4=off,guest_tso6=off,guest_ecn=off,guest_ufo=off")
+# After a restore: no link is announced, which would be frames that no test sent.
+QUIET = ",guest_announce=off"
 SSH_PORT = 22
 KERNEL_ARGUMENTS = (
     "console=ttyS0",
@@ -37,6 +39,19 @@ class Accelerator:
 
 
 @dataclass(frozen=True)
+class Ram:
+    """A file that is the guest's RAM, of its size.
+
+    saved: it is a saved machine's and stays as it is: what the guest writes is its
+    own; QEMU waits for the devices that belong to it (harness/snapshot.py). Else
+    the file has what the guest writes.
+    """
+
+    fd: int
+    saved: bool = False
+
+
+@dataclass(frozen=True)
 class Spec:
     """A machine: what it boots, what it is made of, and the descriptors that it is handed.
 
@@ -46,6 +61,7 @@ class Spec:
     memory_mib, cpus: the guest's size.
     icount: the guest's clock counts its instructions, one a nanosecond; for one CPU
     and one thread of TCG.
+    ram: a file for the guest's RAM, where the machine is to be saved, or was.
     """
 
     kernel: Path
@@ -57,6 +73,12 @@ class Spec:
     memory_mib: int = 512
     cpus: int = 2
     icount: bool = False
+    ram: Ram | None = None
+
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """What QEMU inherits."""
+        return (self.monitor_fd, *self.tap_fds, *([self.ram.fd] if self.ram else []))
 
 
 def argv(spec: Spec) -> list[str]:
@@ -81,9 +103,20 @@ def argv(spec: Spec) -> list[str]:
         "-mon", "chardev=monitor,mode=control",
         # restrict: the guest reaches nothing of the host but what is forwarded.
         # Host port 0 has the kernel choose one, so two labs never collide.
-        "-netdev", f"user,id=management,restrict=on,hostfwd=tcp:127.0.0.1:0-:{SSH_PORT}",
-        "-device", "virtio-net-pci,netdev=management,addr=0x2,romfile=",
+        "-netdev", f"user,id=management,restrict=on,ipv6=off,hostfwd=tcp:127.0.0.1:0-:{SSH_PORT}",
+        "-device", f"virtio-net-pci,netdev=management,addr=0x2,romfile={QUIET}",
+        # Another one in each QEMU: a restored kernel then seeds its random numbers anew.
+        "-device", "vmgenid,guid=auto",
     ]  # fmt: skip
+    if spec.ram:
+        # Private: what the guest writes never gets to the file.
+        share = "off" if spec.ram.saved else "on"
+        line += [
+            "-object", f"memory-backend-file,id=ram,size={spec.memory_mib}M,"
+            f"mem-path=/proc/self/fd/{spec.ram.fd},share={share}",
+            "-machine", "memory-backend=ram",
+        ]  # fmt: skip
+        line += ["-incoming", "defer"] if spec.ram.saved else []
     if spec.icount:
         line += ["-icount", "shift=0,sleep=off"]
     for number, (fd, more) in enumerate(zip(spec.tap_fds, NICS, strict=False), start=1):
@@ -92,9 +125,15 @@ def argv(spec: Spec) -> list[str]:
             # else QEMU drops frames of VLANs that the guest did not ask for.
             "-netdev", f"tap,id=eth{number},fd={fd},vhost=off",
             "-device", f"virtio-net-pci,netdev=eth{number},addr=0x{2 + number},romfile=,"
-            f"mac=52:54:00:00:00:0{number},mq=on,vectors=10,hash=on,rss=on,ctrl_vlan=off{more}",
+            f"mac=52:54:00:00:00:0{number},mq=on,vectors=10,hash=on,rss=on,ctrl_vlan=off{more}{QUIET}",
         ]  # fmt: skip
     return line
+
+
+def shape(spec: Spec) -> list[str]:
+    """The command line without what is another one at each start: what the guest sees of it."""
+    taps = tuple(range(len(spec.tap_fds)))
+    return argv(replace(spec, console=Path("console"), monitor_fd=0, tap_fds=taps, ram=None))
 
 
 def _value(path: Path) -> str:

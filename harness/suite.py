@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Verdicts: the guest tests in a VM of their own, and the project's own tests."""
 
-import contextlib
-import itertools
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -12,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import fixtures, keeper, report, vm
+from harness import fixtures, keeper, report
 from harness.bpf import BpfError
 from harness.build import Artefacts, build
 from harness.config import ROOT, Selection, build_root
@@ -20,7 +18,7 @@ from harness.errors import BadCall, TestsFailed
 from harness.fixtures import BENCH, Bench
 from harness.lab import machine_dir
 from harness.lock import locked
-from harness.machines import Machines, Start
+from harness.machines import Machines, starter
 from harness.progress import say, step
 from harness.provenance import provenance
 from harness.run import CommandFailed, run
@@ -40,35 +38,12 @@ def own_machines(selection: Selection) -> Iterator[Bench]:
     """
     with locked(build_root()):
         artefacts = build(selection)
-    start = _starter(artefacts)
-    with Machines(start) as machines:
-        machines.current()
-        yield Bench(machines, artefacts.programs.objects, start)
-
-
-def _starter(artefacts: Artefacts) -> Start:
-    """What boots a machine of these, each with a console file of its own."""
-    consoles = _own_consoles(build_root() / "vm")
     accelerator = artefacts.accelerator
-
-    @contextmanager
-    def start() -> Iterator[vm.Machine]:
-        with contextlib.ExitStack() as stack:
-            with step("boot", f"under {accelerator.name}: {accelerator.reason}") as current:
-                spec = artefacts.spec(next(consoles))
-                machine = stack.enter_context(vm.boot(spec, artefacts.access))
-                current.note = f"up under {accelerator.name}: {accelerator.reason}"
-            yield machine
-
-    return start
-
-
-def _own_consoles(directory: Path) -> Iterator[Path]:
-    """Console files that no other run of the lab writes to; those of runs that ended go."""
-    for old in directory.glob("console-*"):
-        if not Path(f"/proc/{old.stem.split('-')[1]}").exists():
-            old.unlink(missing_ok=True)
-    return (directory / f"console-{os.getpid()}-{number}.log" for number in itertools.count(1))
+    with Machines(starter(artefacts)) as machines:
+        with step("boot", f"under {accelerator.name}: {accelerator.reason}") as current:
+            up = "restored" if machines.current().restored else "up"
+            current.note = f"{up} under {accelerator.name}: {accelerator.reason}"
+        yield Bench(machines, artefacts)
 
 
 @contextmanager
@@ -82,7 +57,7 @@ def booted_machine(selection: Selection) -> Iterator[Bench]:
     _refuse_stale(running, artefacts)
     with Machines(lambda: keeper.attached(running, machine_dir()), kept=True) as machines:
         machines.current()
-        yield Bench(machines, artefacts.programs.objects, _starter(artefacts))
+        yield Bench(machines, artefacts)
 
 
 def _refuse_stale(running: keeper.Running, artefacts: Artefacts) -> None:

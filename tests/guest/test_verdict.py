@@ -6,7 +6,7 @@ import pytest
 from harness import fixtures
 from harness.bpf import Bpf, BpfError
 from harness.fixtures import Bench
-from harness.machines import Machines
+from harness.machines import Machines, starter
 from harness.packets import Frame
 from harness.suite import Verdict
 from harness.topology import CaptureError, Nic, To, redirect
@@ -55,8 +55,8 @@ def test_afterwards(guest):
 
 def test_a_guest_that_is_gone_costs_one_test(bench: Bench, pytester: pytest.Pytester) -> None:
     pytester.makepyfile(HANGS)
-    with Machines(bench.start) as machines:
-        verdict = Verdict(Bench(machines, bench.objects, bench.start))
+    with Machines(starter(bench.artefacts)) as machines:
+        verdict = Verdict(Bench(machines, bench.artefacts))
         run = pytester.inline_run("-p", "no:cacheprovider", plugins=[fixtures, verdict])
     passed, skipped, failed = run.listoutcomes()
     assert [report.nodeid.partition("::")[2] for report in passed] == ["test_afterwards"]

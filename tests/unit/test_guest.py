@@ -33,6 +33,7 @@ from harness.channel import MAX_COMMAND, _Worker, wrap
 from harness.errors import BadCall, LabError
 from harness.guest import (
     Address,
+    Completed,
     Guest,
     GuestCommandFailed,
     GuestGone,
@@ -213,6 +214,7 @@ def test_wrap_keeps_the_command_and_is_bounded() -> None:
     assert wrap("\udcff") == b"/bin/sh -c '\xff'; exit $?"
     with pytest.raises(BadCall):
         wrap("x" * MAX_COMMAND)
+    assert wrap("true", "date; ") == b"date; /bin/sh -c true; exit $?"
 
 
 def test_run_gives_all_three_and_the_input_arrives(guest: Guest) -> None:
@@ -511,48 +513,42 @@ def test_a_guest_that_vanishes_is_one_clear_error(
     assert logger.handlers and not logger.propagate
 
 
-def test_connect_waits_for_the_banner(address: Address, server: Server) -> None:
-    """As through QEMU: first accepted and closed, then accepted and silent, then an sshd."""
-    front = socket.create_server(("127.0.0.1", 0))
-    front.settimeout(TIMEOUT)
-    calls: list[None] = []
-
-    def relay() -> None:
-        closed, _ = front.accept()
-        closed.close()
-        silent, _ = front.accept()
-        with contextlib.suppress(OSError), silent:
-            while True:
-                near, _ = front.accept()
-                far = socket.create_connection((address.host, address.port))
-                for source, sink in ((near, far), (far, near)):
-                    threading.Thread(target=pump, args=(source, sink), daemon=True).start()
-
-    def pump(source: socket.socket, sink: socket.socket) -> None:
-        with contextlib.suppress(OSError), sink:
-            while data := source.recv(65536):
-                sink.sendall(data)
-
-    threading.Thread(target=relay, daemon=True).start()
-    port = front.getsockname()[1]
-    there = Address("127.0.0.1", port, address.key, address.host_key)
-    with front, Guest.connect(there, deadline=TIMEOUT, alive=lambda: calls.append(None)) as guest:
-        assert guest.sh("echo there") == "there\n"
-    assert len(calls) >= 3
-
-
-def test_connect_gives_up_at_the_deadline_or_when_told(address: Address) -> None:
+def test_a_login_that_does_not_come_about_is_one_clear_error(
+    address: Address, capfd: pytest.CaptureFixture[str]
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         nobody = Address("127.0.0.1", silent.getsockname()[1], address.key, address.host_key)
         started = time.monotonic()
-        with pytest.raises(GuestGone, match="silent"):
+        with pytest.raises(GuestGone, match="no SSH session"):
             Guest.connect(nobody, deadline=0.1)
-        assert time.monotonic() - started < 1.0
-
-        def alive() -> None:
-            raise LabError("QEMU is gone")
-
-        with pytest.raises(LabError, match="QEMU is gone"):
-            Guest.connect(nobody, deadline=TIMEOUT, alive=alive)
+        assert time.monotonic() - started < 2.0
+        knock = nobody.knock(TIMEOUT)
+        silent.accept()[0].close()  # that of the first try
+        silent.accept()[0].close()
+        with pytest.raises(GuestGone, match="no SSH session"):
+            Guest.connect(nobody, deadline=TIMEOUT, knock=knock)
     with pytest.raises(GuestGone, match="refused"):
         Guest.connect(nobody, deadline=0.1)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_only_the_first_command_sets_a_wrong_clock(
+    address: Address, environment: dict[str, str], tmp_path: Path, streamed: bool
+) -> None:
+    date = tmp_path / "date"
+    date.write_text(f'#!/bin/sh\necho "$@" >>{tmp_path}/set\n')
+    date.chmod(0o755)
+    environment["PATH"] = f"{tmp_path}:{environment['PATH']}"
+    with Guest.connect(address, deadline=TIMEOUT, clock_is_wrong=True) as guest:
+        before = time.time()
+        if streamed:
+            stdout = io.BytesIO()
+            assert guest.stream("echo first; exit 3", None, stdout, io.BytesIO()) == 3
+            assert stdout.getvalue() == b"first\n"
+        else:
+            assert guest.run("echo first; exit 3") == Completed(3, b"first\n", b"")
+        assert guest.sh("echo second") == "second\n"
+    options, at = (tmp_path / "set").read_text().split()
+    assert options == "-us"
+    assert -1 <= int(at.removeprefix("@")) - before <= 2

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Where a guest's sshd is.
+
+Apart from harness.guest, which brings paramiko: to import that takes as long as
+the guest needs to greet, so that one knocks first.
+"""
+
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import LabError
+
+
+class GuestGone(LabError):
+    """The connection to the guest is gone, or was never had."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """How a guest is reached.
+
+    key: a private ed25519 key in OpenSSH's format.
+    host_key: the guest's public key, 'ssh-ed25519 AAAA...'; another one is refused.
+    """
+
+    host: str
+    port: int
+    key: Path
+    host_key: str
+
+    def to_json(self) -> dict[str, str | int]:
+        """As values that json can write."""
+        return {
+            "host": self.host,
+            "port": self.port,
+            "key": str(self.key),
+            "host_key": self.host_key,
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, str | int]) -> "Address":
+        """The reverse of to_json."""
+        return cls(
+            host=str(values["host"]),
+            port=int(values["port"]),
+            key=Path(str(values["key"])),
+            host_key=str(values["host_key"]),
+        )
+
+    def knock(self, deadline: float) -> socket.socket:
+        """A new connection, which the guest's sshd begins to answer at once.
+
+        deadline: seconds, for this and for each later wait. Raises GuestGone. QEMU's user
+        networking accepts whatever the guest does: so knock when sshd listens.
+        """
+        try:
+            connection = socket.create_connection((self.host, self.port), deadline)
+        except OSError as error:
+            why = error.strerror or str(error)
+            raise GuestGone(f"no sshd at {self.host} port {self.port}: {why}") from None
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return connection
