@@ -6,6 +6,7 @@ from pathlib import Path
 
 from invoke.context import Context
 
+from harness.errors import BadCall
 from harness.verb import Group, verb
 
 
@@ -151,16 +152,23 @@ def repeat(_: Context, runs: int = 50, at_once: int = 2, seed: int = 1) -> None:
     repeat_.repeat(runs, at_once, seed)
 
 
-@verb("bench", Group.PROVE)
-def bench(_: Context) -> None:
+@verb("bench", Group.PROVE, takes={"word": "[loop]"}, iterable=["word"])
+def bench(_: Context, word: list[str]) -> None:
     """Count what the series costs, in guest instructions.
 
-    Builds the bare kernel too.
+    Builds the bare kernel too. With loop: time what a developer waits for, from an
+    edit to a verdict, beside virtme-ng where that is installed.
     """
     from harness import bench as bench_
+    from harness import loop
     from harness.config import Selection
 
-    bench_.report(Selection.load())
+    if word not in ([], ["loop"]):
+        raise BadCall(f"bench does not know {shlex.join(word)}", hint="./lab bench, or bench loop")
+    if word:
+        loop.report()
+    else:
+        bench_.report(Selection.load())
 
 
 @verb("doctor", Group.HOST)
