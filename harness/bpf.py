@@ -24,6 +24,7 @@ PIN_ROOT = "/sys/fs/bpf/lab"
 GUEST_DIRECTORY = "/lab"
 BPFCALL = f"{GUEST_DIRECTORY}/bpfcall"  # what bpftool has no words for; bpf-progs/bpfcall.c
 XSK = f"{GUEST_DIRECTORY}/xsk"  # AF_XDP sockets; bpf-progs/xsk.c
+VHOST = f"{GUEST_DIRECTORY}/vhost"  # frames in batches; bpf-progs/vhost.c
 SUFFIX = ".bpf.o"
 LOG_LINES = 80
 LOADED = re.compile(rf"loadall {GUEST_DIRECTORY}/(\w+){re.escape(SUFFIX)}".encode())
@@ -126,7 +127,7 @@ class Bpf:
         files = sorted(self._objects.glob(f"*{SUFFIX}"))
         if not files:
             raise BpfError(f"no BPF objects in {self._objects}", hint="./lab build")
-        helpers = [self._objects / Path(helper).name for helper in (BPFCALL, XSK)]
+        helpers = [self._objects / Path(helper).name for helper in (BPFCALL, XSK, VHOST)]
         self._guest.put([*files, *helpers], GUEST_DIRECTORY)
         self._there = True
 
@@ -150,6 +151,12 @@ def live(program: str, device: str, repeat: int, frame: bytes) -> str:
 def by_tap(device: str, frame: bytes) -> str:
     """The line that lets a frame come in by a tap of the guest's."""
     return f"{_printf(frame)} | {BPFCALL} tap {device}"
+
+
+def by_vhost(device: str, frames: Sequence[bytes]) -> str:
+    """The line that lets frames come in by a tap of the guest's, in batches from vhost_net."""
+    data = b"".join(struct.pack("!H", len(frame)) + frame for frame in frames)
+    return f"{_printf(data)} | {VHOST} {device}"
 
 
 def observe(program: str, device: str, within: str = "") -> list[str]:

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.bpf import Bpf, Object, attach, batch, by_tap, entries, observe, u32, update
+from harness.bpf import Bpf, Object, attach, batch, by_tap, by_vhost, entries, observe, u32, update
 from harness.errors import LabError
 from harness.packets import SOURCE_PREFIX, Frame
 from harness.skb import SkbRecord
@@ -94,14 +94,18 @@ class Nic:
 
 @dataclass(frozen=True)
 class Tap:
-    """A tap of the guest's, that a process there writes to."""
+    """A tap of the guest's, that a process there writes to, or vhost_net: up to 256 frames."""
 
     device: str
     bpf: Bpf
+    vhost: bool
 
     def send(self, frames: Sequence[Frame]) -> None:
         """Let the frames come in, in this order."""
-        self.bpf.run([by_tap(self.device, frame.data) for frame in frames])
+        if self.vhost:
+            self.bpf.run([by_vhost(self.device, [frame.data for frame in frames])])
+        else:
+            self.bpf.run([by_tap(self.device, frame.data) for frame in frames])
 
 
 class Way:

@@ -122,9 +122,10 @@ def test_nothing_stored_nothing_changed(bpf: Bpf, nic: Nic, path: Passing, seed:
     check(path, bpf, nic, dict.fromkeys(range(8), Hints()), seed)
 
 
-def test_on_a_tap(bpf: Bpf, seed: int) -> None:
-    """Here a process writes frames to the device."""
-    hints = dict(enumerate(SUBSETS[:12]))
+@pytest.mark.parametrize(("vhost", "count"), [(False, 12), (True, 96)], ids=["write", "vhost"])
+def test_on_a_tap(bpf: Bpf, seed: int, vhost: bool, count: int) -> None:
+    """A process writes frames to the device, or gives more than a batch of them to vhost_net."""
+    hints = dict(zip(range(count), itertools.cycle(SUBSETS), strict=False))
     bpf.run(
         [
             OBSERVER.load(),
@@ -137,7 +138,7 @@ def test_on_a_tap(bpf: Bpf, seed: int) -> None:
         ]
     )
     flows = random_flows(len(hints), seed, KINDS)
-    way = Way(bpf, Tap("t0", bpf), STORE)
+    way = Way(bpf, Tap("t0", bpf, vhost), STORE)
     records = way.capture([build(flow, number) for number, flow in enumerate(flows)])
     assert len(records) == len(hints)
     assert returned(bpf.dump(STORE.map("returned"))) == dict.fromkeys(hints, DONE)
