@@ -117,15 +117,42 @@ def check(_: Context) -> None:
     suite.check()
 
 
-@verb("series", Group.SERIES, takes={"word": "export"}, iterable=["word"])
+@verb(
+    "series",
+    Group.SERIES,
+    takes={"word": "export | check | drop N... | only N... | bisect [GOOD BAD --] TEST..."},
+    iterable=["word"],
+)
 def patches(_: Context, word: list[str]) -> None:
-    """Go between the series' tree and its files.
+    """Work on the series, whose tree has a commit a patch.
 
     export: write the tree's commits back as files.
+    check: checkpatch, build up to each patch with W=1, sparse.
+    drop N...: build the series without these, for boot and test.
+    only N...: build only these of the series, for boot and test.
+    bisect TEST...: find the patch from which on tests fail, or pass.
+    bisect GOOD BAD -- TEST...: the same between two revisions of your tree.
     """
     from harness import series
 
     series.run(word)
+
+
+@verb(
+    "mutants",
+    Group.PROVE,
+    takes={"word": "[left] [patches [N...] | NAME...]"},
+    iterable=["word"],
+)
+def mutants(_: Context, word: list[str]) -> None:
+    """Plant faults in the series, one at a time: each must fail a test.
+
+    patches: the series up to each patch, and without each, instead.
+    left: only what was not judged yet.
+    """
+    from harness import mutants as mutants_
+
+    mutants_.run(word)
 
 
 @verb("watch", Group.PROVE, behind="PYTEST ARGUMENTS")

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """All artefacts in their order: source, series, kernel, bpftool, programs, image."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness import accel, artefact, host, image, kbuild, patches, progs, qemu, source
+from harness import accel, artefact, clone, host, image, kbuild, patches, progs, qemu, source
 from harness.config import Base, Layout, Selection
 from harness.errors import BadCall
+from harness.progress import say
+from harness.run import CommandFailed
 from harness.snapshot import State
 from harness.vm import Access
 
@@ -47,29 +49,62 @@ def build(selection: Selection) -> Artefacts:
     """
     host.require()
     layout = Layout.of(selection)
+    tree = source_tree(selection)
+    built = kernel(selection, tree)
+    tools = kbuild.tools(layout, tree)
+    programs = progs.programs(layout, built, tools)
+    guest_image = image.image(layout, built, tools)
+    accelerator = accel.find_out(layout.root, built.bzimage, guest_image.initramfs)
+    keys = image.keys(layout)
+    return Artefacts(
+        selection, built, programs, guest_image, accelerator, Access(keys.client, keys.host_public)
+    )
+
+
+def kernel(selection: Selection, tree: Path) -> kbuild.Kernel:
+    """Have the kernel of a selection built from its tree; the caller holds the build lock."""
+    layout = Layout.of(selection)
     layout.variant.mkdir(parents=True, exist_ok=True)
     base = Base.load(selection.base)
-    if selection.tree:
-        tree = _user_tree(selection.tree)
-    else:
-        tree = layout.linux
-        source.prepare(layout, base, selection)
-        series = () if selection.bare else patches.parse_series(base.series_dir)
-        patches.apply(layout, series)
     fragments = [base.series_dir / "config"]
     if selection.lane:
         fragments.append(base.series_dir / f"config.{selection.lane}")
     if selection.fragment:
         fragments.append(_user_fragment(selection.fragment))
-    kernel = kbuild.kernel(layout, tree, tuple(fragments), base.objects)
-    tools = kbuild.tools(layout, tree)
-    programs = progs.programs(layout, kernel, tools)
-    guest_image = image.image(layout, kernel, tools)
-    accelerator = accel.find_out(layout.root, kernel.bzimage, guest_image.initramfs)
-    keys = image.keys(layout)
-    return Artefacts(
-        selection, kernel, programs, guest_image, accelerator, Access(keys.client, keys.host_public)
-    )
+    return kbuild.kernel(layout, tree, tuple(fragments), base.objects)
+
+
+def source_tree(selection: Selection) -> Path:
+    """Have the tree of a selection; the caller holds the build lock."""
+    layout = Layout.of(selection)
+    layout.source.mkdir(parents=True, exist_ok=True)
+    if selection.commit and not selection.bare:
+        return _committed(layout.linux, selection)
+    if selection.tree:
+        return _user_tree(selection.tree)
+    base = Base.load(selection.base)
+    source.prepare(layout, base, selection)
+    series = () if selection.bare else patches.parse_series(base.series_dir)
+    patches.apply(layout, series)
+    return layout.linux
+
+
+def origin(selection: Selection) -> Path:
+    """The tree that a selection's commit is of, or made of one of."""
+    if selection.tree:
+        return _user_tree(selection.tree)
+    return Layout.of(replace(selection, commit="", place="", lane="")).linux
+
+
+def _committed(tree: Path, selection: Selection) -> Path:
+    clone.clone(tree, origin(selection))
+    try:
+        clone.check_out(tree, selection.commit)
+    except CommandFailed as error:
+        error.hint = "./lab build, which goes back to the whole series"
+        raise
+    say(f"tree      {source.git(tree, 'log', '-1', '--format=%s').strip()}")
+    return tree
 
 
 def _user_tree(name: str) -> Path:

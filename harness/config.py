@@ -89,6 +89,7 @@ class Selection:
     fragment: one more configuration fragment.
     bare: the base without the series.
     lane: another configuration of the same tree, that of the base's config.LANE; "" if none.
+    commit, place: a commit instead of the tree as it is, in a clone of that name; "" if none.
     """
 
     base: str = DEFAULT_BASE
@@ -98,14 +99,18 @@ class Selection:
     fragment: str | None = None
     bare: bool = False
     lane: str = ""
+    commit: str = ""
+    place: str = ""
 
     @property
     def source(self) -> str:
         """The name of the folder below build/ with the kernel's tree, which all lanes share."""
         if self.tree:
-            return f"tree-{hashlib.sha256(os.fsencode(self.tree)).hexdigest()[:8]}"
-        name = f"{self.base}-{self.sha256[:8]}" if self.sha256 else self.base
-        return f"{name}-bare" if self.bare else name
+            name = f"tree-{hashlib.sha256(os.fsencode(self.tree)).hexdigest()[:8]}"
+        else:
+            name = f"{self.base}-{self.sha256[:8]}" if self.sha256 else self.base
+        suffix = "bare" if self.bare else self.place
+        return f"{name}-{suffix}" if suffix else name
 
     @property
     def variant(self) -> str:
@@ -142,17 +147,21 @@ class Selection:
 
 @dataclass(frozen=True)
 class Layout:
-    """The paths of one variant. What is shared by all variants is directly below build/."""
+    """The paths of one variant. What is shared by all variants is directly below build/.
+
+    apart: nobody edits or debugs this one, it is for many kernels in turn.
+    """
 
     root: Path
     source: Path
     variant: Path
+    apart: bool = False
 
     @classmethod
     def of(cls, selection: Selection) -> "Layout":
         """The layout of a selection; its folders are made by the steps that fill them."""
         root = build_root()
-        return cls(root, root / selection.source, root / selection.variant)
+        return cls(root, root / selection.source, root / selection.variant, bool(selection.place))
 
     @property
     def downloads(self) -> Path:

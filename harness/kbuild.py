@@ -3,7 +3,7 @@
 
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,29 +62,19 @@ def kernel(layout: Layout, tree: Path, fragments: tuple[Path, ...], objects: int
     Raises LabError for an option that was asked for and dropped.
     """
     obj = layout.objects
-    listing = artefact.listing(tree)
-    asked = artefact.fingerprint(
-        str(tree), _toolchain(), *(path.read_bytes() for path in fragments)
-    )
-    wanted = artefact.fingerprint("\n".join(listing), asked)
+    inputs, wanted = _inputs(tree, fragments)
     built = Kernel(
         obj / "arch/x86/boot/bzImage", obj / "vmlinux", obj / "usr/gen_init_cpio", wanted
     )
     if artefact.is_current(obj, wanted):
         return built
-    require_space(layout.root, 2.0, "building a kernel")
-    obj.mkdir(parents=True, exist_ok=True)
     fresh = not (obj / "vmlinux.o").exists()
-    (obj / artefact.STAMP).unlink(missing_ok=True)
-    _remove_half_written(obj)
-    (obj / ".lab-started").touch()
-    options = [line for line in listing if OPTIONS.search(line)]
-    _configure(layout, tree, fragments, artefact.fingerprint("\n".join(options), asked))
+    _prepare(layout, tree, fragments, inputs)
     log = layout.log("kernel")
     with step("kernel", "building", total=objects if fresh else 0) as current:
         count = _counter(current)
         try:
-            _make(tree, obj, "bzImage", log, BUILD_DEADLINE, count)
+            _make(layout, tree, ["bzImage"], log, BUILD_DEADLINE, count)
         except CommandFailed as error:
             raise _first_error(error) from None
         current.note = f"{count.seen} objects"
@@ -93,18 +83,72 @@ def kernel(layout: Layout, tree: Path, fragments: tuple[Path, ...], objects: int
     return built
 
 
+def complaints(
+    layout: Layout, tree: Path, fragments: tuple[Path, ...], objects: Sequence[str], sparse: bool
+) -> str:
+    """What make prints of objects that are not up to date, with W=1, and with sparse if asked for.
+
+    Errors are among it; an object that the configuration does not have is left out.
+    """
+    _prepare(layout, tree, fragments, _inputs(tree, fragments)[0])
+    words: list[str] = []
+    variables = ["W=1", "C=1"] if sparse else ["W=1"]
+    try:
+        targets = ["--keep-going", *variables, *objects]
+        _make(layout, tree, targets, layout.log("kernel"), BUILD_DEADLINE, words.append)
+    except CommandFailed as error:
+        if not isinstance(_first_error(error), DoesNotBuild):
+            raise
+    (layout.objects / ".lab-started").unlink()
+    return "".join(words)
+
+
+def _inputs(tree: Path, fragments: tuple[Path, ...]) -> tuple[str, str]:
+    """Fingerprints of all that .config depends on, and of all that the kernel does."""
+    listing = artefact.listing(tree)
+    asked = artefact.fingerprint(
+        str(tree), _toolchain(), *(path.read_bytes() for path in fragments)
+    )
+    options = [line for line in listing if OPTIONS.search(line)]
+    return (
+        artefact.fingerprint("\n".join(options), asked),
+        artefact.fingerprint("\n".join(listing), asked),
+    )
+
+
+def _prepare(layout: Layout, tree: Path, fragments: tuple[Path, ...], inputs: str) -> None:
+    """Have everything ready for make: what an earlier one left is removed, .config is made."""
+    require_space(layout.root, 2.0, "building a kernel")
+    obj = layout.objects
+    obj.mkdir(parents=True, exist_ok=True)
+    (obj / artefact.STAMP).unlink(missing_ok=True)
+    _remove_half_written(obj)
+    (obj / ".lab-started").touch()
+    _configure(layout, tree, fragments, inputs)
+
+
+def _environment(layout: Layout) -> dict[str, str]:
+    """Variables of a build. What stands apart shares its objects' cache with others of its kind.
+
+    Their debug information may name another's folder then: not for a kernel that
+    somebody debugs.
+    """
+    shared = {"CCACHE_BASEDIR": str(layout.root), "CCACHE_NOHASHDIR": "1"}
+    return REPRODUCIBLE | (shared if layout.apart else {})
+
+
 def _make(
+    layout: Layout,
     tree: Path,
-    obj: Path,
-    target: str,
+    words: Sequence[str],
     log: Path,
     deadline: float = CONFIG_DEADLINE,
     on_line: Callable[[str], None] | None = None,
 ) -> None:
     compiler = ["CC=ccache gcc"] if shutil.which("ccache") else []
-    make = ["make", "-C", str(tree), f"O={obj}", jobs(), *compiler, target]
+    make = ["make", "-C", str(tree), f"O={layout.objects}", jobs(), *compiler, *words]
     try:
-        run(make, env=REPRODUCIBLE, log=log, deadline=deadline, on_line=on_line)
+        run(make, env=_environment(layout), log=log, deadline=deadline, on_line=on_line)
     except CommandFailed as error:
         if "is not clean" in error.output:
             raise BadCall(
@@ -166,10 +210,10 @@ def _configure(layout: Layout, tree: Path, fragments: tuple[Path, ...], inputs: 
     asked: dict[str, str] = {}
     for path in fragments:
         asked |= kconfig.read_fragment(path)
-    _make(tree, layout.objects, "tinyconfig", log)
+    _make(layout, tree, ["tinyconfig"], log)
     merged = [config.read_text(), *(path.read_text() for path in fragments)]
     config.write_text("\n".join(merged))
-    _make(tree, layout.objects, "olddefconfig", log)
+    _make(layout, tree, ["olddefconfig"], log)
     lost = kconfig.dropped(asked, kconfig.parse(config.read_text()), tree)
     if lost:
         raise LabError(
@@ -193,13 +237,19 @@ class _counter:
             self._step.advance()
 
 
+class DoesNotBuild(LabError):
+    """The compiler or the linker refused the tree; the message has its words."""
+
+
 def _first_error(error: CommandFailed) -> LabError:
     """The compiler's own message instead of make's last lines, which only say that it failed."""
     lines = error.output.splitlines()
     for number, line in enumerate(lines):
         if re.search(r": (?:fatal )?error: |undefined reference|\*\*\* .*Error \d", line):
             shown = "\n".join(f"    {text}" for text in lines[number : number + 8])
-            return LabError(f"the kernel does not build\n{shown}", hint=error.hint, log=error.log)
+            kind = LabError if error.hint else DoesNotBuild  # a full disk is not the tree's fault
+            message = f"the kernel does not build\n{shown}"
+            return kind(message, hint=error.hint, log=error.log)
     return error
 
 

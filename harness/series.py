@@ -2,11 +2,20 @@
 """What the words behind `patches` do with the series."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
+from harness import bisect as bisect_
 from harness import export as export_
+from harness import patches, review
+from harness.build import build, origin, source_tree
+from harness.clone import DoesNotApply, clone, listed, without
 from harness.config import Base, Layout, Selection, build_root
-from harness.errors import BadCall
+from harness.errors import BadCall, LabError
 from harness.lock import locked
+from harness.patches import Commit
+from harness.progress import say
+
+PLACE = "part"
 
 
 def run(words: Sequence[str]) -> None:
@@ -23,24 +32,86 @@ def export(words: Sequence[str]) -> None:
     """Write the commits of the tree back as the series' files."""
     if words:
         raise BadCall("export takes no words", hint="./lab patches export")
+    selection = of_series()
     with locked(build_root()):
-        layout, base = _series_tree()
-        export_.export(layout, base.series_dir)
+        layout = Layout.of(selection)
+        if not (layout.linux / ".git").exists():
+            raise BadCall("there is no tree with the series yet", hint="./lab build")
+        export_.export(layout, Base.load(selection.base).series_dir)
 
 
-def _series_tree() -> tuple[Layout, Base]:
-    """Where the series is commits. The caller holds the build lock."""
-    selection = Selection.load()
+def check(words: Sequence[str]) -> None:
+    """Review each patch: style, builds, warnings."""
+    if words:
+        raise BadCall("check takes no words", hint="./lab patches check")
+    review.check(of_series())
+
+
+def drop(words: Sequence[str]) -> None:
+    """Build the series without these patches; boot and test use that, until the next build."""
+    _experiment("drop", words, lambda named, everything: named)
+
+
+def only(words: Sequence[str]) -> None:
+    """Build only these patches of the series; boot and test use that, until the next build."""
+    _experiment("only", words, lambda named, everything: everything - named)
+
+
+def bisect(words: Sequence[str]) -> None:
+    """Find the patch, or the commit, from which on tests fail or pass."""
+    bisect_.bisect(Selection.load(), words)
+
+
+def _experiment(
+    name: str, words: Sequence[str], choose: Callable[[set[int], set[int]], set[int]]
+) -> None:
+    selection = of_series()
+    with locked(build_root()):
+        commits = patches.commits(source_tree(selection))
+        dropped = choose(numbers(name, words, commits), set(range(1, len(commits) + 1)))
+        apart = replace(selection, place=PLACE)
+        layout = Layout.of(apart)
+        layout.source.mkdir(parents=True, exist_ok=True)
+        clone(layout.linux, origin(apart))
+        try:
+            commit = without(layout.linux, commits, dropped)
+        except DoesNotApply as error:
+            subject = commits[int(error.name) - 1].subject
+            raise LabError(
+                f"{error.name} ({subject}) does not apply without {listed(dropped)}: {error.why}",
+                hint=f"drop {error.name} as well",
+            ) from None
+        apart = replace(apart, commit=commit)
+        build(apart)
+        apart.save()
+    say("patches   boot and test take this one; ./lab build goes back to the whole series")
+
+
+def numbers(name: str, words: Sequence[str], commits: Sequence[Commit]) -> set[int]:
+    """The patches that the words name, counted from 1. Raises BadCall with a list of them."""
+    known = {str(number): number for number in range(1, len(commits) + 1)}
+    wrong = [word for word in words if word.lstrip("0") not in known]
+    if wrong or not words:
+        there = "\n      ".join(f"{at:2} {c.subject}" for at, c in enumerate(commits, 1))
+        what = f"there is no patch {wrong[0]!r}" if wrong else f"{name} takes numbers of patches"
+        raise BadCall(what, hint=f"./lab patches {name} N..., of\n      {there}")
+    return {known[word.lstrip("0")] for word in words}
+
+
+def of_series() -> Selection:
+    """What was selected last, but the whole series of it."""
+    selection = replace(Selection.load(), commit="", place="")
     if selection.tree:
         raise BadCall(
             f"the last build was of {selection.tree}, which has no series", hint="./lab build"
         )
-    layout = Layout.of(selection)
-    if not (layout.linux / ".git").exists():
-        raise BadCall("there is no tree with the series yet", hint="./lab build")
-    return layout, Base.load(selection.base)
+    return selection
 
 
 SUBVERBS: dict[str, tuple[str, Callable[[Sequence[str]], None]]] = {
     "export": ("export", export),
+    "check": ("check", check),
+    "drop": ("drop N...", drop),
+    "only": ("only N...", only),
+    "bisect": ("bisect [GOOD BAD --] TEST...", bisect),
 }

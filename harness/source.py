@@ -6,6 +6,7 @@ import itertools
 import os
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from harness.config import Base, Layout, Selection
@@ -30,9 +31,16 @@ IDENTITY = {
 }
 
 
-def git(tree: Path, *arguments: str, log: Path | None = None, deadline: float = 300) -> str:
+def git(
+    tree: Path,
+    *arguments: str,
+    env: Mapping[str, str] | None = None,
+    log: Path | None = None,
+    deadline: float = 300,
+) -> str:
     """Run git in a tree of the lab's, with the lab's identity and no configuration of a user's."""
-    return run(["git", *arguments], cwd=tree, env=IDENTITY, log=log, deadline=deadline)
+    environment = {**IDENTITY, **(env or {})}
+    return run(["git", *arguments], cwd=tree, env=environment, log=log, deadline=deadline)
 
 
 def prepare(layout: Layout, base: Base, selection: Selection) -> None:

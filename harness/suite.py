@@ -38,6 +38,13 @@ def own_machines(selection: Selection) -> Iterator[Bench]:
     """
     with locked(build_root()):
         artefacts = build(selection)
+    with machines_of(artefacts) as bench:
+        yield bench
+
+
+@contextmanager
+def machines_of(artefacts: Artefacts) -> Iterator[Bench]:
+    """Machines made of these, for the length of the context; the first one is up."""
     accelerator = artefacts.accelerator
     with Machines(starter(artefacts)) as machines:
         with step("boot", f"under {accelerator.name}: {accelerator.reason}") as current:
@@ -131,32 +138,43 @@ def guest(
         raise BadCall("--here and --bare exclude each other")
     if bare:
         selection = replace(selection, bare=True)
+    page = report.writable(Path(html)) if html else None
+    wanted = junit or page or report.SUMMARY in os.environ
+    junits = [f"--junit-xml={junit}"] if junit else []
+    with (booted_machine if here else own_machines)(selection) as bench:
+        reports = [report.Report(provenance(selection))] if wanted else []
+        try:
+            passed = run_tests(bench, [*arguments, *junits], *reports, bare=bare)
+        finally:
+            for each in reports:
+                report.publish(each, page)
+    if not passed:
+        raise TestsFailed("not all tests passed")
+
+
+def run_tests(bench: Bench, arguments: Sequence[str], *plugins: object, bare: bool = False) -> bool:
+    """Whether the guest tests, or those that pytest's arguments name, pass: one at least, and all.
+
+    plugins: pytest's, besides the lab's own. bare: as in Verdict. Raises BadCall if
+    nothing of what was named is there.
+    """
     named = [path for word in arguments if (path := Path(word.partition("::")[0])).exists()]
     # Tests are called by their path below rootdir; one outside it would have no name.
     root = os.path.commonpath([ROOT, *(path.resolve() for path in named)])
     options = ["-c", str(ROOT / "pyproject.toml"), f"--rootdir={root}", *arguments]
     if not named:
         options.append(str(GUEST_TESTS))
-    if junit:
-        options.append(f"--junit-xml={junit}")
-    page = report.writable(Path(html)) if html else None
-    wanted = junit or page or report.SUMMARY in os.environ
-    with (booted_machine if here else own_machines)(selection) as bench:
-        verdict = Verdict(bench, bare=bare)
-        reports = [report.Report(provenance(selection))] if wanted else []
-        sys.stdout.flush()
-        status = pytest.main(options, plugins=[fixtures, verdict, *reports])
-        sys.stdout.flush()  # before the error, which is not buffered
-    for each in reports:
-        report.publish(each, page)
+    verdict = Verdict(bench, bare=bare)
+    sys.stdout.flush()
+    status = pytest.main(options, plugins=[fixtures, verdict, *plugins])
+    sys.stdout.flush()  # before the error, which is not buffered
     if verdict.interrupted:
         raise KeyboardInterrupt
     if status in (pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.NO_TESTS_COLLECTED):
         raise BadCall("no test ran: nothing matches what was named")
-    if status != pytest.ExitCode.OK:
-        raise TestsFailed("not all tests passed")
-    if not verdict.passed:
+    if status == pytest.ExitCode.OK and not verdict.passed:
         raise TestsFailed("no test passed: all were skipped")
+    return status == pytest.ExitCode.OK
 
 
 def check() -> None:

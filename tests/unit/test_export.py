@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import series
 from harness.config import Layout
-from harness.errors import BadCall, LabError
+from harness.errors import LabError
 from harness.export import export, renew
 from harness.patches import apply, parse_series
 from harness.source import BASE_TAG, IDENTITY, git
@@ -248,10 +247,3 @@ def test_a_killed_export_can_be_called_again(tree: Tree) -> None:
 )
 def test_comments_stay_with_their_patches(names: list[str], expected: str) -> None:
     assert renew("#A\n1-a\n2-b # why\n\n#C\n3-c\n4-d\n#end\n", names) == expected
-
-
-@pytest.mark.parametrize("words", [[], ["exprot"], ["export", "now"]])
-def test_a_bad_word_names_what_there_is(words: list[str]) -> None:
-    with pytest.raises(BadCall) as caught:
-        series.run(words)
-    assert "./lab patches export" in caught.value.hint

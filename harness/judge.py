@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the tests say of a commit's kernel, for the verbs that ask that of many commits."""
+
+import contextlib
+import enum
+import hashlib
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from harness import patches
+from harness.build import build, origin, source_tree
+from harness.clone import clone
+from harness.config import Layout, Selection, build_root
+from harness.errors import BadCall, LabError
+from harness.kbuild import DoesNotBuild
+from harness.lock import locked
+from harness.patches import Commit
+from harness.progress import say
+from harness.suite import machines_of, run_tests
+
+PLACE = "trial"
+
+
+class Outcome(enum.Enum):
+    """What became of a kernel."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    NOT_BUILT = "does not build"
+    NOT_BOOTED = "does not boot"
+    NOT_APPLIED = "does not apply"
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """passed, failed: tests, by pytest's name; of a failed one also why, in a line.
+
+    why: it was not made, built, or booted. kernel: SHA-256 of the bzImage, "" if there is none.
+    """
+
+    outcome: Outcome
+    passed: tuple[str, ...] = ()
+    failed: dict[str, str] = field(default_factory=dict)
+    why: str = ""
+    kernel: str = ""
+    seconds: float = 0.0
+
+
+class Findings:
+    """A pytest plugin that keeps each test's result, and has the slow ones run last."""
+
+    def __init__(self) -> None:
+        self._called: list[str] = []
+        self.failed: dict[str, str] = {}
+
+    @property
+    def passed(self) -> tuple[str, ...]:
+        """The tests that were called and did not fail, nor their set-up or end."""
+        return tuple(name for name in self._called if name not in self.failed)
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """A fault that a quick test finds is found sooner."""
+        items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Keep what is said of a test; a subtest is told as its test."""
+        if report.failed:
+            self.failed.setdefault(report.nodeid, _reason(report))
+        elif report.when == "call" and not hasattr(report, "wasxfail"):
+            self._called.append(report.nodeid)
+
+
+def _reason(report: pytest.TestReport) -> str:
+    crash = getattr(report.longrepr, "reprcrash", None)
+    message = crash.message if crash else str(report.longrepr or "failed").strip()
+    return str(message).partition("\n")[0]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A place where kernels are built of commits that nobody edits.
+
+    selection: of the trial; its source is at `tree`. origin: the tree that the
+    commits are of, at its HEAD when this began.
+    """
+
+    selection: Selection
+    origin: Path
+    tree: Path
+
+    def commits(self) -> tuple[Commit, ...]:
+        """The series, in order, as it is committed. Says so if more was changed."""
+        if patches.is_dirty(self.origin):
+            say(f"patches   what is not committed in {self.origin} is left out")
+        return patches.commits(self.origin)
+
+    def judge(
+        self,
+        commit: str,
+        arguments: Sequence[str],
+        log: Path,
+        known: Mapping[str, Judgement] | None = None,
+    ) -> Judgement:
+        """Build a commit, boot it, and run the tests that pytest's arguments name.
+
+        log: gets all that is printed meanwhile. known: judgements by `kernel`; one of these
+        kernels is not tested again. Raises LabError if the lab can't do that, BadCall
+        if there is no such test.
+        """
+        log.parent.mkdir(parents=True, exist_ok=True)
+        started = time.monotonic()
+        with log.open("w") as file, contextlib.redirect_stdout(file):
+            judged = self._judge(commit, arguments, known or {})
+        return replace(judged, seconds=round(time.monotonic() - started, 1))
+
+    def _judge(
+        self, commit: str, arguments: Sequence[str], known: Mapping[str, Judgement]
+    ) -> Judgement:
+        try:
+            artefacts = build(replace(self.selection, commit=commit))
+        except DoesNotBuild as error:
+            return Judgement(Outcome.NOT_BUILT, why=_told(error))
+        kernel = hashlib.sha256(artefacts.kernel.bzimage.read_bytes()).hexdigest()
+        if kernel in known:
+            return known[kernel]
+        findings = Findings()
+        with contextlib.ExitStack() as stack:
+            try:
+                bench = stack.enter_context(machines_of(artefacts))
+            except LabError as error:
+                return Judgement(Outcome.NOT_BOOTED, why=_told(error), kernel=kernel)
+            passed = run_tests(bench, ["-p", "no:cacheprovider", *arguments], findings)
+        outcome = Outcome.PASSED if passed else Outcome.FAILED
+        return Judgement(outcome, findings.passed, findings.failed, kernel=kernel)
+
+
+def _told(error: LabError) -> str:
+    """An error in a line or two: what it is, and its first words."""
+    print(error.render())
+    return " ".join(line.strip() for line in error.message.splitlines()[:2])
+
+
+@contextmanager
+def trial(selection: Selection) -> Iterator[Trial]:
+    """A trial of the tree that was selected, for the length of the context.
+
+    Raises BadCall if that is a part of the series: another commit than the series'.
+    """
+    if selection.commit:
+        raise BadCall("the last build was of a part of the series", hint="./lab build")
+    with locked(build_root()):
+        source_tree(selection)
+    apart = replace(selection, place=PLACE)
+    layout = Layout.of(apart)
+    layout.source.mkdir(parents=True, exist_ok=True)
+    with locked(layout.source):
+        clone(layout.linux, origin(apart))
+        yield Trial(apart, origin(apart), layout.linux)

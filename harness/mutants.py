@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""`./lab mutants`: a small fault in the series, built and tested; then the next one.
+
+A fault that no test finds is a missing test. To lack a whole patch is a fault too.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from harness import perpatch
+from harness.clone import compose
+from harness.config import Base
+from harness.errors import BadCall, TestsFailed
+from harness.judge import Judgement, Outcome, trial
+from harness.ledger import Case, Ledger
+from harness.progress import say
+from harness.series import of_series
+
+LEFT, PATCHES = "left", "patches"
+
+
+def run(words: Sequence[str]) -> None:
+    """Judge the faults that are named, or all; behind the word `patches`, patches of the series.
+
+    The word `left` in front of that leaves out what was judged before. Raises
+    TestsFailed if a fault survived, or has no place in the series any more.
+    """
+    left = list(words[:1]) == [LEFT]
+    rest = words[1:] if left else words
+    selection = of_series()
+    with trial(selection) as place:
+        ledger = Ledger(place, left)
+        if list(rest[:1]) == [PATCHES]:
+            perpatch.run(ledger, rest[1:])
+        else:
+            _faults(ledger, Base.load(selection.base).series_dir / "mutants", rest)
+
+
+def _faults(ledger: Ledger, directory: Path, names: Sequence[str]) -> None:
+    files = {path.stem: path for path in sorted(directory.glob("*.patch"))}
+    if wrong := [name for name in names if name not in files]:
+        raise BadCall(f"there is no fault {wrong[0]!r} in {directory}", hint=", ".join(files))
+    names = names or list(files)
+    plain = ledger.series()
+    tree, series = ledger.place.tree, ledger.commits[-1].hash
+    bad = []
+    for at, name in enumerate(names, 1):
+        make = partial(compose, tree, series, [files[name]], name)
+        judged = ledger.judge(Case(name, make, ("-x",)), {plain.kernel: plain})
+        killed, told = _fate(judged, plain)
+        say(f"{at:>3} of {len(names)}  {name:<32} {told} ({judged.seconds:.0f} s)")
+        if not killed:
+            say(f"           {breaks(files[name])}")
+            bad.append(name)
+    say(f"mutants   {len(names) - len(bad)} of {len(names)} killed; as JSON: {ledger.file}")
+    if bad:
+        raise TestsFailed(f"not killed: {', '.join(bad)}", hint="a missing test, as a rule")
+
+
+def breaks(path: Path) -> str:
+    """What a fault breaks: the words in front of its diff, in a line."""
+    return " ".join(path.read_text().partition("\ndiff --git ")[0].split())
+
+
+def _fate(judged: Judgement, plain: Judgement) -> tuple[bool, str]:
+    """Whether a fault was found, and how that is told."""
+    match judged.outcome:
+        case Outcome.FAILED:
+            return True, f"killed by {next(iter(judged.failed)).rpartition('/')[2]}"
+        case Outcome.NOT_BOOTED:
+            return True, f"killed: {judged.why}"
+        case Outcome.PASSED if judged.kernel == plain.kernel:
+            return False, "is not in this kernel"
+        case Outcome.PASSED:
+            return False, "SURVIVED"
+        case _:
+            return False, f"{judged.outcome.value}: {judged.why}"

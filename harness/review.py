@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""`patches check`: what a maintainer's robots would say of each patch, in order.
+
+checkpatch; whether the kernel builds with the series up to there; and what the compiler with
+W=1, and sparse, say of the files that the patch touches and did not say before.
+"""
+
+import contextlib
+import io
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from harness import kbuild
+from harness.build import kernel
+from harness.clone import check_out
+from harness.config import Base, Layout, Selection
+from harness.errors import TestsFailed
+from harness.judge import Trial, trial
+from harness.kbuild import DoesNotBuild
+from harness.patches import Commit
+from harness.progress import say, step
+from harness.run import CommandFailed, run
+from harness.source import git
+
+LANE = "w1"
+DRIVERS = "config.drivers"
+COMPLAINT = re.compile(r"^(?P<file>[^\s:]+\.[chS]):\d+(?::\d+)?: (?P<text>(?:warning|error): .*)$")
+# Whose sign-off it is: that of the person who posts the series.
+IGNORED = "MISSING_SIGN_OFF"
+
+Complaint = tuple[str, str]  # file, below the tree's top; what is said, without line numbers
+
+
+@dataclass(frozen=True)
+class Review:
+    """What is said against one patch. unbuilt: files of it that were not compiled."""
+
+    style: tuple[str, ...]
+    complaints: tuple[str, ...]
+    unbuilt: tuple[str, ...]
+
+    @property
+    def fine(self) -> bool:
+        """Whether nothing is said against it."""
+        return not (self.style or self.complaints)
+
+
+def check(selection: Selection) -> None:
+    """Review all patches; raises TestsFailed if something is said against one."""
+    with trial(selection) as place:
+        commits = place.commits()
+        reviewer = _Reviewer(place, Base.load(selection.base).series_dir, commits)
+        reviewer.begin()
+        bad = []
+        for number, commit in enumerate(commits, 1):
+            started = time.monotonic()
+            review = reviewer.review(commit)
+            told = "ok" if review.fine else "NOT OK"
+            seconds = time.monotonic() - started
+            say(f"{number:04}  {told:<6} {commit.subject[:66]:<66} ({seconds:.0f} s)")
+            for line in (*review.style, *review.complaints):
+                say(f"      {line}")
+            for file in review.unbuilt:
+                say(f"      not compiled here: {file}")
+            if not review.fine:
+                bad.append(f"{number:04}")
+    if bad:
+        raise TestsFailed(f"not ready to be sent: {', '.join(bad)}")
+    say(f"patches   {len(commits)} are ready, but for the sign-off")
+
+
+class _Reviewer:
+    """Builds the trial's kernels, and with W=1 only what the series touches, in a folder apart.
+
+    That makes another command of each object's. Its configuration has the drivers as well.
+    """
+
+    def __init__(self, place: Trial, series_dir: Path, commits: Sequence[Commit]) -> None:
+        self._place = place
+        self._tree = place.tree
+        self._layout = Layout.of(replace(place.selection, lane=LANE))
+        names = ("config", DRIVERS)
+        self._fragments = tuple(path for name in names if (path := series_dir / name).exists())
+        self._sparse = bool(shutil.which("sparse"))
+        self._base = f"{commits[0].hash}^"
+        touched = self._git("diff", "--name-only", self._base, commits[-1].hash)
+        self._touched = [name for name in touched if name.endswith((".c", ".h"))]
+        self._known: set[Complaint] = set()
+
+    def begin(self) -> None:
+        """Learn what is said of the series' files before the first patch."""
+        if not self._sparse:
+            say("sparse    is not installed: what it would say is not known")
+        with step("base", "compiling with W=1 what the series touches") as current:
+            check_out(self._tree, self._base)
+            for path in (self._tree / name for name in self._touched):
+                if path.exists():
+                    os.utime(path)
+            self._git("update-index", "-q", "--refresh")
+            self._known |= self._complaints()
+            current.note = f"{len(self._known)} complaints about what is there before the series"
+
+    def review(self, commit: Commit) -> Review:
+        """Of the patch that follows on what was reviewed last."""
+        check_out(self._tree, commit.hash)
+        touched = self._git("diff-tree", "-r", "--no-commit-id", "--name-only", commit.hash)
+        said = self._complaints()
+        new = sorted((file, text) for file, text in said - self._known if file in touched)
+        self._known |= said
+        against = [f"{file}: {text}" for file, text in new]
+        try:
+            with contextlib.redirect_stdout(io.StringIO()):
+                kernel(self._place.selection, self._tree)
+        except DoesNotBuild as error:
+            against.append(error.message)
+        objects = {name: self._layout.objects / _object(name) for name in touched}
+        unbuilt = [name for name in touched if name[-2:] == ".c" and not objects[name].exists()]
+        return Review(self._style(commit), tuple(against), tuple(unbuilt))
+
+    def _style(self, commit: Commit) -> tuple[str, ...]:
+        patch = self._tree / ".git" / "lab-review.patch"
+        argv = ["git", "format-patch", "-1", "--stdout", commit.hash]
+        run(argv, cwd=self._tree, deadline=60, stdout=patch)
+        script = self._tree / "scripts" / "checkpatch.pl"
+        try:
+            flags = ["--strict", "--terse", "--quiet", "--ignore", IGNORED]
+            run([script, *flags, patch], cwd=self._tree, deadline=120)
+        except CommandFailed as error:
+            lines = error.output.replace(f"{patch}:", "line ").splitlines()
+            return tuple(f"checkpatch: {line}" for line in lines if line)
+        return ()
+
+    def _complaints(self) -> set[Complaint]:
+        sources = [name for name in self._touched if name[-2:] == ".c"]
+        targets = [_object(name) for name in sources if (self._tree / name).exists()]
+        printed = kbuild.complaints(
+            self._layout, self._tree, self._fragments, targets, self._sparse
+        )
+        top = self._layout.objects
+        return set(complaints(printed, top, self._tree))
+
+    def _git(self, *words: str) -> list[str]:
+        return git(self._tree, *words).splitlines()
+
+
+def complaints(printed: str, cwd: Path, tree: Path) -> Iterator[Complaint]:
+    """Those in what make printed, whose files are absolute or, by ccache, relative to cwd."""
+    for line in printed.splitlines():
+        if found := COMPLAINT.match(line):
+            path = Path(os.path.normpath(cwd / found["file"]))
+            name = path.relative_to(tree) if path.is_relative_to(tree) else path
+            yield str(name), found["text"]
+
+
+def _object(source: str) -> str:
+    return f"{source[:-2]}.o"

@@ -1,0 +1,282 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Faults, proofs and bisection, over made-up judgements; no kernel is built."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from harness import bisect, mutants, perpatch
+from harness.config import SERIES_ROOT, Selection
+from harness.errors import BadCall, LabError, TestsFailed
+from harness.judge import Judgement, Outcome
+from harness.ledger import Case, Ledger
+from harness.patches import Commit, commits
+from harness.source import BASE_TAG, git
+
+PASSED = Judgement(Outcome.PASSED, ("a", "b"), kernel="k")
+
+
+@dataclass
+class FakeTrial:
+    """Judges a commit by what its file `x` says; the series adds a line a commit."""
+
+    tree: Path
+    verdict: Callable[[str], Judgement]
+    judged: list[str] = field(default_factory=list)
+    selection: Selection = field(default_factory=Selection)
+
+    @property
+    def origin(self) -> Path:
+        return self.tree
+
+    def commits(self) -> tuple[Commit, ...]:
+        return commits(self.tree)
+
+    def judge(
+        self,
+        commit: str,
+        arguments: Sequence[str],
+        log: Path,
+        known: Mapping[str, Judgement] | None = None,
+    ) -> Judgement:
+        self.judged.append(commit)
+        return self.verdict(git(self.tree, "show", f"{commit}:x"))
+
+
+@pytest.fixture
+def tree(series: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A base, and ten commits, of which number N appends the line N."""
+    monkeypatch.setattr("harness.config.build_root", lambda: tmp_path / "build")
+    (tmp_path / "build" / "6.12").mkdir(parents=True)
+    return series
+
+
+@pytest.fixture(scope="module")
+def series(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    tree = tmp_path_factory.mktemp("tree")
+    git(tree, "init", "--quiet", "--initial-branch=series")
+    text = "0\n"
+    for number in range(11):
+        text += f"{number}\n" if number else ""
+        (tree / "x").write_text(text)
+        git(tree, "add", "--all")
+        git(tree, "commit", "--quiet", f"--message=patch {number}")
+        if number == 0:
+            git(tree, "tag", BASE_TAG)
+    return tree
+
+
+def last(text: str) -> int:
+    return int(text.split()[-1])
+
+
+def failed(*names: str, kernel: str = "other") -> Judgement:
+    return Judgement(Outcome.FAILED, ("z",), dict.fromkeys(names, "why"), kernel=kernel)
+
+
+def planted(directory: Path, number: int, text: str) -> None:
+    """A fault that replaces the line of that number."""
+    (directory / f"fault-{number}.patch").write_text(
+        f"Breaks {number}.\n\ndiff --git a/x b/x\n--- a/x\n+++ b/x\n"
+        f"@@ -{number},3 +{number},3 @@\n {number - 1}\n-{number}\n+{text}\n {number + 1}\n"
+    )
+
+
+def ledger(trial: FakeTrial, left: bool = False) -> Ledger:
+    return Ledger(trial, left)  # type: ignore[arg-type]
+
+
+def by_fault(text: str) -> Judgement:
+    for word, judged in {
+        "killed": failed("tests/guest/test_x.py::test_y"),
+        "survives": Judgement(Outcome.PASSED, kernel="other"),
+        "unused": PASSED,
+        "hangs": Judgement(Outcome.NOT_BOOTED, why="panic"),
+        "typo": Judgement(Outcome.NOT_BUILT, why="no semicolon"),
+    }.items():
+        if word in text:
+            return judged
+    return PASSED
+
+
+@pytest.mark.parametrize(
+    ("fault", "told", "fine"),
+    [
+        ("killed", "killed by test_x.py::test_y", True),
+        ("hangs", "killed: panic", True),
+        ("survives", "SURVIVED", False),
+        ("unused", "is not in this kernel", False),
+        ("typo", "does not build: no semicolon", False),
+    ],
+)
+def test_what_becomes_of_a_fault(
+    tree: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    fault: str,
+    told: str,
+    fine: bool,
+) -> None:
+    planted(tmp_path, 5, fault)
+    planted(tmp_path, 8, "killed")
+    judging = ledger(FakeTrial(tree, by_fault))
+    if fine:
+        mutants._faults(judging, tmp_path, [])
+    else:
+        with pytest.raises(TestsFailed, match=r"not killed: fault-5$"):
+            mutants._faults(judging, tmp_path, [])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("series    2 tests pass")
+    assert lines[1].split("  ")[-1].startswith(told), lines
+    assert ("           Breaks 5." in lines) == (not fine)
+    assert f"{2 if fine else 1} of 2 killed" in lines[-1]
+
+
+def test_a_fault_that_has_lost_its_place_is_not_killed(
+    tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    planted(tmp_path, 5, "killed")
+    path = tmp_path / "fault-5.patch"
+    path.write_text(path.read_text().replace("-5\n", "-five\n"))
+    with pytest.raises(TestsFailed, match="not killed: fault-5"):
+        mutants._faults(ledger(FakeTrial(tree, by_fault)), tmp_path, [])
+    assert "does not apply: fault-5.patch: x, hunk #1 of 1" in capsys.readouterr().out
+
+
+def test_nothing_is_judged_over_a_series_that_fails(tree: Path, tmp_path: Path) -> None:
+    planted(tmp_path, 5, "killed")
+    trial = FakeTrial(tree, lambda _: failed("t"))
+    with pytest.raises(TestsFailed, match="the series itself failed: t"):
+        mutants._faults(ledger(trial), tmp_path, [])
+    assert len(trial.judged) == 1
+
+
+def test_only_what_is_named_and_a_name_that_is_not_there(tree: Path, tmp_path: Path) -> None:
+    for number in (3, 5):
+        planted(tmp_path, number, "killed")
+    trial = FakeTrial(tree, by_fault)
+    mutants._faults(ledger(trial), tmp_path, ["fault-5"])
+    assert len(trial.judged) == 2
+    with pytest.raises(BadCall, match="no fault 'fault-6'") as caught:
+        mutants._faults(ledger(trial), tmp_path, ["fault-6"])
+    assert caught.value.hint == "fault-3, fault-5"
+
+
+def test_what_is_left_is_what_was_not_judged_of_the_same_source(tree: Path, tmp_path: Path) -> None:
+    planted(tmp_path, 3, "killed")
+    first = FakeTrial(tree, by_fault)
+    mutants._faults(ledger(first), tmp_path, [])
+    planted(tmp_path, 5, "killed")
+    second = FakeTrial(tree, by_fault)
+    mutants._faults(ledger(second, left=True), tmp_path, [])
+    assert len(second.judged) == 1
+    third = FakeTrial(tree, by_fault)
+    mutants._faults(ledger(third), tmp_path, [])
+    assert len(third.judged) == 3
+    planted(tmp_path, 5, "killed, and how")
+    fourth = FakeTrial(tree, by_fault)
+    mutants._faults(ledger(fourth, left=True), tmp_path, [])
+    assert len(fourth.judged) == 1
+
+
+def test_a_judgement_comes_back_as_it_was_kept(tree: Path) -> None:
+    judged = Judgement(Outcome.FAILED, ("a",), {"b": "why"}, "w", "k", 1.5)
+    case = Case("name", lambda: "HEAD")
+    assert ledger(FakeTrial(tree, lambda _: judged)).judge(case) == judged
+    again = ledger(FakeTrial(tree, lambda _: PASSED), left=True).judge(case)
+    assert again == judged
+
+
+def test_which_tests_fall_with_a_patch(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`old` passes always, `t4` from patch 4 on; 7 breaks `gone`; the kernel knows 1 to 7."""
+
+    def verdict(text: str) -> Judgement:
+        numbers = [int(word) for word in text.split()]
+        passing = ["old"]
+        passing += ["t4"] if 4 in numbers else []
+        passing += ["gone"] if 7 not in numbers else []
+        kernel = str([number for number in numbers if number <= 7])
+        missing = {"t4": "why"} if "t4" not in passing else {}
+        outcome = Outcome.FAILED if missing else Outcome.PASSED
+        return Judgement(outcome, tuple(passing), missing, kernel=kernel)
+
+    trial = FakeTrial(tree, verdict)
+    with pytest.raises(TestsFailed, match=r"no test needs 0003, 0007$"):
+        perpatch.run(ledger(trial), ["3", "4", "7", "8"])
+    lines = capsys.readouterr().out.splitlines()
+    assert "0 first pass with it, does not apply (0004: x, hunk #1 of 1" in lines[1]
+    assert "1 first pass with it, does not apply" in lines[2]
+    assert "1 LOST by it" in lines[3]
+    assert "not in this kernel" in lines[4]
+
+
+def passing(*numbers: int) -> Callable[[str], Judgement]:
+    """The test passes in these commits, does not build in 100 + N."""
+
+    def verdict(text: str) -> Judgement:
+        number = last(text)
+        if number + 100 in numbers:
+            return Judgement(Outcome.NOT_BUILT)
+        return PASSED if number in numbers else failed("t")
+
+    return verdict
+
+
+@pytest.fixture
+def search(
+    tree: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Callable[..., str]]:
+    def run(words: Sequence[str], verdict: Callable[[str], Judgement]) -> str:
+        bisect._Search(FakeTrial(tree, verdict), words).run(  # type: ignore[arg-type]
+            git(tree, "rev-parse", BASE_TAG).strip(), git(tree, "rev-parse", "HEAD").strip()
+        )
+        return capsys.readouterr().out.splitlines()[-1]
+
+    yield run
+
+
+@pytest.mark.parametrize("first", range(1, 11))
+def test_bisect_finds_the_patch_that_breaks_a_test(search: Callable[..., str], first: int) -> None:
+    told = search(["-k", "t"], passing(*range(first)))
+    assert told.startswith("bisect    -k t: fail from ")
+    assert told.endswith(f" on: patch {first}")
+
+
+def test_bisect_finds_the_patch_that_makes_a_test_pass(search: Callable[..., str]) -> None:
+    assert search(["t"], passing(*range(6, 11))).endswith(" on: patch 6")
+
+
+def test_bisect_goes_around_what_does_not_build(search: Callable[..., str]) -> None:
+    assert search(["t"], passing(0, 1, 2, 3, 105, 106)).endswith(" on: patch 4")
+    with pytest.raises(LabError, match="between 3 commits it can't be told"):
+        search(["t"], passing(0, 1, 2, 3, 4, 105, 106))
+
+
+@pytest.mark.parametrize(("numbers", "word"), [((), "fail"), (range(11), "pass")])
+def test_bisect_needs_two_verdicts(
+    search: Callable[..., str], numbers: Sequence[int], word: str
+) -> None:
+    with pytest.raises(BadCall, match=f"the tests {word} at both ends"):
+        search(["t"], passing(*numbers))
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["a", "--", "t"], ["a", "b", "c", "--", "t"], ["a", "b", "--"]]
+)
+def test_bisect_called_wrongly(words: list[str]) -> None:
+    with pytest.raises(BadCall, match="bisect takes tests"):
+        bisect.bisect(Selection(), words)
+    with pytest.raises(BadCall, match="between which revisions"):
+        bisect.bisect(Selection(tree="/x"), ["t"])
+
+
+@pytest.mark.parametrize("path", sorted(SERIES_ROOT.glob("*/mutants/*")), ids=lambda p: p.name)
+def test_each_fault_says_what_it_breaks(path: Path) -> None:
+    assert path.suffix == ".patch"
+    told = mutants.breaks(path)
+    assert told.endswith(".") and len(told) > 25
+    assert path.stem not in (mutants.LEFT, mutants.PATCHES)
+    lines = path.read_text().splitlines()
+    assert sum(line[:1] in "+-" and line[:3] not in ("+++", "---") for line in lines if line) <= 12

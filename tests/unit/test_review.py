@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What compilers print, as `patches check` compares it; and the words of `patches`."""
+
+from pathlib import Path
+
+import pytest
+
+from harness import series
+from harness.errors import BadCall
+from harness.patches import Commit
+from harness.review import complaints
+
+# As gcc 12, sparse 0.6.4 and kernel-doc print them.
+PRINTED = """\
+  CC      net/core/xdp.o
+In file included from ../linux/net/core/xdp.c:9:
+../linux/include/net/xdp.h: In function 'xdp_buff_rx_meta':
+../linux/include/net/xdp.h:190:6: warning: unused variable 'x' [-Wunused-variable]
+/lab/build/linux/net/core/xdp.c:12:1: error: expected ';' before '}' token
+  CHECK   /lab/build/linux/net/core/xdp.c
+/lab/build/linux/net/core/xdp.c:877:13: warning: restricted __be16 degrades to integer
+/lab/build/linux/net/core/xdp.c:877:13: note: a note
+../linux/net/core/filter.c:11: warning: Function parameter 'a' not described in 'f'
+./include/generated/asm.h:1:1: warning: of a made file
+"""
+
+
+def test_complaints_are_told_by_file_and_without_lines() -> None:
+    found = list(complaints(PRINTED, Path("/lab/build/obj"), Path("/lab/build/linux")))
+    assert found == [
+        ("include/net/xdp.h", "warning: unused variable 'x' [-Wunused-variable]"),
+        ("net/core/xdp.c", "error: expected ';' before '}' token"),
+        ("net/core/xdp.c", "warning: restricted __be16 degrades to integer"),
+        ("net/core/filter.c", "warning: Function parameter 'a' not described in 'f'"),
+        ("/lab/build/obj/include/generated/asm.h", "warning: of a made file"),
+    ]
+
+
+COMMITS = [Commit("0" * 40, f"patch {number}") for number in range(1, 13)]
+
+
+def test_patches_are_named_by_their_numbers() -> None:
+    assert series.numbers("drop", ["3", "0011"], COMMITS) == {3, 11}
+
+
+@pytest.mark.parametrize("words", [[], ["0"], ["13"], ["3", "x"], ["-1"], ["3.0"]])
+def test_a_number_that_is_none_is_answered_with_the_series(words: list[str]) -> None:
+    with pytest.raises(BadCall) as caught:
+        series.numbers("drop", words, COMMITS)
+    assert "12 patch 12" in caught.value.hint
+
+
+@pytest.mark.parametrize("words", [[], ["exprot"], ["export", "now"], ["check", "now"]])
+def test_a_bad_word_names_what_there_is(words: list[str]) -> None:
+    with pytest.raises(BadCall) as caught:
+        series.run(words)
+    assert f"./lab patches {words[0] if words[1:] else 'export'}" in caught.value.hint
