@@ -23,11 +23,11 @@ from harness.bpf import Bpf, Object, attach, observe, u32
 from harness.build import build
 from harness.config import Layout, Selection, build_root
 from harness.errors import LabError
-from harness.fixtures import NICS, RESET_SCRIPT
 from harness.lock import locked
 from harness.packets import build as build_frame
 from harness.packets import random_flows
 from harness.progress import say, step
+from harness.seat import NICS, RESET_SCRIPT
 from harness.topology import Nic, devmap, veth
 
 PACKETS = 100

@@ -6,11 +6,9 @@ after boot, and fails if the kernel complained on the console while it ran. A
 guest that answers no more costs one test: the next one gets a new machine.
 """
 
-import itertools
 import os
 import random
-import shlex
-import time
+import traceback
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,177 +19,83 @@ import pytest
 from harness.bpf import Bpf
 from harness.errors import EXIT_BAD_CALL, LabError
 from harness.evidence import CONSOLE, JOURNAL
+from harness.guard import Interrupted
 from harness.journal import Journal
+from harness.seat import NICS, Seat, Seats
 from harness.topology import Nic
 
 if TYPE_CHECKING:
     from harness.build import Artefacts
-    from harness.console import Splat
     from harness.guest import Guest
-    from harness.machines import Machines
     from harness.vm import Machine
 
 pytest_plugins = ("harness.evidence",)
 
-NICS = ("eth1", "eth2")  # qemu.NICS, as the guest calls them
-RESET_SCRIPT = Path(__file__).with_name("reset.sh").read_bytes()
-RESET_SECONDS = 30.0
-MARKER_SECONDS = 10.0
-LAST_WORDS_SECONDS = 2.0  # for what a guest still prints that answers no more
-MARKER_NAME_LENGTH = 200  # a line in the kernel's log is short
+DEADLINE = 60.0  # seconds for a test; the marker `deadline` gives more
 
 
 @dataclass(frozen=True)
 class Bench:
     """What guest tests run on: machines, and the artefacts that these are made of."""
 
-    machines: "Machines"
+    seats: Seats
     artefacts: "Artefacts"
-
-    @property
-    def objects(self) -> Path:
-        """The host's folder of compiled BPF programs."""
-        return self.artefacts.programs.objects
 
 
 BENCH = pytest.StashKey[Bench]()
-
-
-class ConsoleWatch:
-    """What a machine's console says, from one marker to the next. said: the last such piece."""
-
-    def __init__(self, machine: "Machine") -> None:
-        self._console = machine.console
-        self._guest = machine.guest
-        self._unread = b""
-        self._count = itertools.count(1)
-        self._clean = False
-        self.said = ""
-
-    def begin(self) -> None:
-        """Have the guest as after boot. Raises LabError if it doesn't answer."""
-        if not self._clean:
-            self._reset("lab: begin")
-        self._clean = False
-
-    def end(self, name: str) -> "tuple[list[Splat], str]":
-        """Reset the guest; splats since the last end, those of the reset included.
-
-        In one round trip: what is torn down is the test's own, and so is a kernel that
-        complains of it. The second value says what is wrong if the console did not
-        come to this end, else is "".
-        """
-        marker = f"lab: end {next(self._count)} of {name[:MARKER_NAME_LENGTH]}"
-        try:
-            self._reset(marker)
-            self._clean = True
-        except LabError as error:
-            read, _ = self._read(None, LAST_WORDS_SECONDS)
-            self.said = read.decode(errors="replace")
-            return _splats(read), f"the guest does not answer any more: {error.message}"
-        read, came = self._read(marker.encode(), MARKER_SECONDS)
-        self.said = read.decode(errors="replace")
-        if came:
-            return _splats(read), ""
-        return _splats(read), f"the console did not show the end marker in {MARKER_SECONDS:g} s"
-
-    def _reset(self, marker: str) -> None:
-        command = f"/bin/sh -s -- {shlex.join((' '.join(NICS), marker))}"
-        self._guest.sh(command, stdin=RESET_SCRIPT, timeout=RESET_SECONDS)
-
-    def _read(self, marker: bytes | None, seconds: float) -> tuple[bytes, bool]:
-        """The console to the end of the line with the marker, or all that came in time."""
-        read, self._unread = self._unread, b""
-        end = time.monotonic() + seconds
-        while True:
-            new = self._console.read_new()
-            read += new
-            at = read.find(marker) if marker else -1
-            newline = read.find(b"\n", at) if at >= 0 else -1
-            if newline >= 0:
-                self._unread = read[newline + 1 :]
-                return read[: newline + 1], True
-            if time.monotonic() > end:
-                return read, False
-            if not new:
-                time.sleep(0.005)
-
-
-def _splats(read: bytes) -> "list[Splat]":
-    """The reports in a piece of the console, one that is cut off at its end included."""
-    from harness.console import Witness
-
-    witness = Witness()
-    return witness.feed(read) + witness.finish()
-
-
-@dataclass(frozen=True)
-class Seat:
-    """A machine, and what is known of it from one test to the next."""
-
-    machine: "Machine"
-    watch: ConsoleWatch
-    bpf: Bpf
-
-
-class Seats:
-    """The seat that tests take: another one when the machine is another one."""
-
-    def __init__(self, bench: Bench) -> None:
-        self._bench = bench
-        self._seat: Seat | None = None
-
-    def current(self) -> Seat:
-        """The seat at the current machine. Raises LabError if no machine starts."""
-        machine = self._bench.machines.current()
-        if self._seat is None or self._seat.machine is not machine:
-            bpf = Bpf(machine.guest, self._bench.objects)
-            self._seat = Seat(machine, ConsoleWatch(machine), bpf)
-        return self._seat
-
-    def leave(self) -> bool:
-        """Give a machine up whose guest is gone; whether there will be another one."""
-        if self._bench.machines.kept:
-            return False
-        self._bench.machines.discard()
-        return True
-
-
-SEATS = pytest.StashKey[Seats]()
 SEAT = pytest.StashKey[Seat]()
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """Make a splat the failure of the test that it appeared in, not an error after it."""
-    try:
-        result = yield
-    except BaseException as error:
-        if isinstance(error, LabError) and error.hint:
-            error.add_note(f"hint: {error.hint}")
-        complaint = _complaint(item)
-        if complaint:
-            error.add_note(complaint)
-        raise
-    complaint = _complaint(item)
-    if complaint:
-        pytest.fail(complaint, pytrace=False)
-    return result
-
-
-def _complaint(item: pytest.Item) -> str:
-    """What the kernel said against the test, or ""."""
+    """Run a test under guard: what the kernel says against it is its failure, not one after it."""
     seat = item.stash.get(SEAT, None)
     if seat is None:
-        return ""
-    splats, silence = seat.watch.end(item.nodeid)
-    item.stash[CONSOLE] = seat.watch.said
-    lines = [silence] if silence else []
-    if silence and not item.config.stash[SEATS].leave():
+        return (yield)
+    result: object = None
+    failure: BaseException | None = None
+    try:
+        seat.guard.arm(_seconds(item))
+        try:
+            result = yield
+        finally:
+            why = seat.guard.disarm()
+    except (KeyboardInterrupt, pytest.exit.Exception):
+        raise
+    except BaseException as error:
+        failure, why = error, seat.guard.disarm()  # once more: it may come at the last moment
+    findings = seat.end(item.nodeid, why)
+    item.stash[CONSOLE] = findings.console
+    if findings.gone and not item.config.stash[BENCH].seats.leave():
         item.session.shouldfail = "the guest is gone: the tests that are left did not run"
-    for splat in splats:
-        lines += [f"the kernel complained while this test ran: {splat.kind}", splat.text]
-    return "\n".join(lines)
+    for text in findings.allowed:
+        item.add_report_section("call", "console", text)
+    if findings.complaint:
+        pytest.fail("\n".join([findings.complaint, *_of_itself(item, failure)]), pytrace=False)
+    if failure is None:
+        return result
+    if isinstance(failure, LabError) and failure.hint:
+        failure.add_note(f"hint: {failure.hint}")
+    raise failure
+
+
+def _seconds(item: pytest.Item) -> float:
+    marker = item.get_closest_marker("deadline")
+    return float(marker.args[0]) if marker else DEADLINE
+
+
+def _of_itself(item: pytest.Item, failure: BaseException | None) -> list[str]:
+    """What there is to say of a test besides: where it was interrupted, or how it failed."""
+    if failure is None:
+        return []
+    if not isinstance(failure, Interrupted):
+        shown = item.repr_failure(pytest.ExceptionInfo.from_exception(failure))
+        return ["--- the test itself failed:", str(shown)]
+    frames = traceback.extract_tb(failure.__traceback__)
+    own = [frame for frame in frames if Path(frame.filename) == item.path]
+    return (
+        [f"--- the test was at {item.location[0]}:{own[-1].lineno}: {own[-1].line}"] if own else []
+    )
 
 
 @pytest.fixture(scope="session")
@@ -203,19 +107,18 @@ def bench(request: pytest.FixtureRequest) -> Bench:
     return given
 
 
-@pytest.fixture(scope="session")
-def _seats(request: pytest.FixtureRequest, bench: Bench) -> Seats:
-    return request.config.stash.setdefault(SEATS, Seats(bench))
-
-
 @pytest.fixture
-def _seat(request: pytest.FixtureRequest, _seats: Seats) -> Seat:
+def _seat(request: pytest.FixtureRequest, bench: Bench) -> Seat:
     try:
-        seat = _seats.current()
+        seat = bench.seats.current()
     except LabError as error:
         request.session.shouldfail = f"no machine for the tests that are left: {error.message}"
         raise
-    seat.watch.begin()
+    try:
+        seat.begin()
+    except LabError:
+        bench.seats.leave()
+        raise
     request.node.stash[SEAT] = seat
     return seat
 

@@ -48,12 +48,16 @@ class Completed:
 
 
 class Guest:
-    """One connection, a channel for each command; several threads may use it."""
+    """One connection, a channel for each command; several threads may use it.
+
+    last_command: that `run` was given.
+    """
 
     def __init__(self, transport: paramiko.Transport, connection: socket.socket) -> None:
         self._transport = transport
         self._connection = connection
         self._clock_is_wrong = False
+        self.last_command = ""
 
     @classmethod
     def connect(
@@ -124,6 +128,7 @@ class Guest:
 
         Raises GuestTimeout, and GuestGone if the guest vanished meanwhile.
         """
+        self.last_command = command
         stdout, stderr = io.BytesIO(), io.BytesIO()
         status = converse(
             self._transport,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from harness import artefact, kconfig
 from harness.config import Layout
+from harness.decode import Symbols
 from harness.errors import BadCall, LabError
 from harness.host import find, require_space, usable_processors
 from harness.progress import Step, step
@@ -34,12 +35,18 @@ REPRODUCIBLE = {
 
 @dataclass(frozen=True)
 class Kernel:
-    """A built kernel: what QEMU boots, the image with symbols and BTF, its fingerprint."""
+    """A built kernel: what QEMU boots, the image with symbols and BTF, what it was built from."""
 
     bzimage: Path
     vmlinux: Path
     gen_init_cpio: Path
+    tree: Path
     fingerprint: str
+
+    @property
+    def symbols(self) -> Symbols:
+        """What decodes its reports."""
+        return Symbols(self.vmlinux, self.tree)
 
 
 @dataclass(frozen=True)
@@ -64,7 +71,7 @@ def kernel(layout: Layout, tree: Path, fragments: tuple[Path, ...], objects: int
     obj = layout.objects
     inputs, wanted = _inputs(tree, fragments)
     built = Kernel(
-        obj / "arch/x86/boot/bzImage", obj / "vmlinux", obj / "usr/gen_init_cpio", wanted
+        obj / "arch/x86/boot/bzImage", obj / "vmlinux", obj / "usr/gen_init_cpio", tree, wanted
     )
     if artefact.is_current(obj, wanted):
         return built

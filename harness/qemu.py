@@ -16,6 +16,12 @@ KERNEL_ARGUMENTS = (
     "earlyprintk=serial,ttyS0,115200",
     "panic=-1",
     "oops=panic",
+    # An NMI makes a guest that hangs print its CPUs' stacks (0x40), the blocked tasks' (0x80)
+    # and the held locks (0x8); so does any panic.
+    "unknown_nmi_panic",
+    "panic_print=0xc8",
+    # Seconds; a CPU is locked up after twice that. A starved vCPU gets its turn before.
+    "watchdog_thresh=20",
     # TCG of QEMU 7.2 keeps translated code by virtual address: with addresses that
     # are random, each start of a program translates its libraries anew (43 ms, 11 without).
     "norandmaps",

@@ -12,6 +12,7 @@ import shlex
 import shutil
 import signal
 import subprocess
+import tempfile
 import threading
 import time
 from collections import deque
@@ -73,15 +74,17 @@ def run(
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
     log: Path | None = None,
+    stdin: bytes = b"",
     stdout: Path | None = None,
     on_line: Callable[[str], None] | None = None,
 ) -> str:
-    """Run a program and return what it printed, stdout and stderr together. Its stdin is empty.
+    """Run a program and return what it printed, stdout and stderr together.
 
     deadline: seconds; the whole process group is ended then. It gets SIGTERM first, as it
         does when the lab is killed: make removes its half-made targets and ends its
         children, git removes its locks, dpkg comes to an end that it can go on from.
     env: added to the lab's own environment.
+    stdin: what it reads there.
     stdout: a file that gets what it prints there, for output that isn't text.
     log: appended with the command and every byte it prints.
     on_line: called with each line as it comes, in another thread.
@@ -95,11 +98,15 @@ def run(
         raise LabError(f"{os.fspath(argv[0])} is not installed", hint="./lab doctor")
     started = time.monotonic()
     with contextlib.ExitStack() as files:
+        given = files.enter_context(tempfile.TemporaryFile()) if stdin else None
+        if given:
+            given.write(stdin)
+            given.seek(0)
         process = subprocess.Popen(
             dying_with_parent(argv, by="TERM"),
             cwd=cwd,
             env={**os.environ, "LC_ALL": "C.UTF-8", **(env or {})},
-            stdin=subprocess.DEVNULL,
+            stdin=given or subprocess.DEVNULL,
             stdout=files.enter_context(stdout.open("wb")) if stdout else subprocess.PIPE,
             stderr=subprocess.PIPE if stdout else subprocess.STDOUT,
             pass_fds=tuple(_inherited),

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness import fixtures, keeper, report
+from harness.allow import AllowList
 from harness.bpf import BpfError
 from harness.build import Artefacts, build
 from harness.config import ROOT, Selection, build_root
@@ -22,9 +23,11 @@ from harness.machines import Machines, starter
 from harness.progress import say, step
 from harness.provenance import provenance
 from harness.run import CommandFailed, run
+from harness.seat import Equipment, Seats
 from harness.topology import CaptureError
 
 GUEST_TESTS = ROOT / "tests" / "guest"
+ALLOWED_REPORTS = GUEST_TESTS / "console-allow.toml"
 UNIT_TESTS = ROOT / "tests" / "unit"
 LINT_DEADLINE = 300.0
 
@@ -50,7 +53,12 @@ def machines_of(artefacts: Artefacts) -> Iterator[Bench]:
         with step("boot", f"under {accelerator.name}: {accelerator.reason}") as current:
             up = "restored" if machines.current().restored else "up"
             current.note = f"{up} under {accelerator.name}: {accelerator.reason}"
-        yield Bench(machines, artefacts)
+        yield Bench(Seats(machines, _equipment(artefacts)), artefacts)
+
+
+def _equipment(artefacts: Artefacts) -> Equipment:
+    allow = AllowList.load(ALLOWED_REPORTS)
+    return Equipment(artefacts.programs.objects, artefacts.kernel.symbols, allow)
 
 
 @contextmanager
@@ -64,7 +72,7 @@ def booted_machine(selection: Selection) -> Iterator[Bench]:
     _refuse_stale(running, artefacts)
     with Machines(lambda: keeper.attached(running, machine_dir()), kept=True) as machines:
         machines.current()
-        yield Bench(machines, artefacts)
+        yield Bench(Seats(machines, _equipment(artefacts)), artefacts)
 
 
 def _refuse_stale(running: keeper.Running, artefacts: Artefacts) -> None:

@@ -191,8 +191,12 @@ def _booted(spec: qemu.Spec, access: Access, state: State | None) -> Iterator[Ma
             backed = replace(spec, ram=qemu.Ram(file.fileno()) if file else None)
             vm, connection = _launched(stack, backed)
             monitor = _monitor(vm, connection)
-            _await_up(vm)
-            remark = _save(state, spec, monitor, file.fileno()) if state and file else ""
+            complaints = _await_up(vm)
+            remark = ""
+            if complaints:  # which a restored machine's console would not show
+                remark = f"not saved, for the kernel complained while it booted: {complaints[0]}"
+            elif state and file:
+                remark = _save(state, spec, monitor, file.fileno())
         machine = _logged_in(stack, vm, monitor, spec, access, restored=False)
         yield replace(machine, remark=remark)
 
@@ -231,23 +235,29 @@ def _monitor(vm: Process, connection: socket.socket) -> Monitor:
         raise vm.failure(f"QEMU did not start: {error.message}") from None
 
 
-def _await_up(vm: Process) -> None:
-    """Until the guest's sshd listens. Raises LabError when waiting on makes no sense."""
+def _await_up(vm: Process) -> list[str]:
+    """Until the guest's sshd listens; the kinds of what the kernel complained of meanwhile.
+
+    Raises LabError when waiting on makes no sense.
+    """
     console, witness = ConsoleFile(vm.console), Witness()
     seen = b""
+    complaints: list[str] = []
     end = time.monotonic() + BOOT_DEADLINE
     while UP not in seen:
         ended = not vm.running()
         new = console.read_new()
         seen = seen[-len(UP) :] + new
         splats = witness.feed(new) + (witness.finish() if ended else [])
-        if any(splat.kind == "panic" for splat in splats):
+        complaints += [splat.kind for splat in splats]
+        if "panic" in complaints:
             raise vm.failure("the kernel panicked while it booted")
         if ended:
             raise vm.failure("QEMU ended before sshd answered")
         if time.monotonic() > end:
             raise vm.failure(f"the guest's sshd is not up {BOOT_DEADLINE:.0f} s after the start")
         time.sleep(POLL)
+    return complaints
 
 
 def _logged_in(

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """No verdict is green that should not be: tests about the tests' own ground."""
 
+from dataclasses import replace
+
 import pytest
 
 from harness import fixtures
@@ -18,50 +20,114 @@ REPORT = """\\
 ------------[ cut here ]------------
 WARNING: CPU: 0 PID: 1 at net/core/xdp.c:1 planted+0x0/0x10
 Call Trace:
+ <TASK>
+ xdp_do_redirect+0x10/0x400
+ </TASK>
 ---[ end trace 0000000000000000 ]---
 """
+SAY = "while IFS= read -r line; do echo \\"$line\\" >/dev/kmsg; done"
 
-def test_during_a_warning(guest):
-    guest.sh("while read -r line; do echo \\"$line\\" >/dev/kmsg; done", stdin=REPORT.encode())
+def test_over_before_it_is_noticed(guest):
+    guest.sh(SAY, stdin=REPORT.encode())
+
+def test_in_a_wait_for_the_guest(guest):
+    guest.sh(f"{SAY}; sleep 50", stdin=REPORT.encode(), timeout=55)
+
+def test_in_a_loop_that_expects_errors(guest):
+    guest.sh(SAY, stdin=REPORT.encode())
+    while True:
+        try:
+            sum(range(1000))
+        except Exception:
+            pass
+
+def test_of_a_test_that_fails_besides(guest):
+    guest.sh(SAY, stdin=REPORT.encode())
+    assert 1 == 2
 
 def test_afterwards(guest):
     guest.sh("echo a harmless BUG >/dev/kmsg")
 '''
 
 
-def test_a_test_fails_if_the_kernel_warns_meanwhile(
-    bench: Bench, guest: object, pytester: pytest.Pytester
-) -> None:
-    pytester.makepyfile(WARNS)
+def outcomes(
+    pytester: pytest.Pytester, bench: Bench, source: str
+) -> tuple[list[str], dict[str, str]]:
+    """The names of the tests of this source that passed, and the text of those that failed."""
+    pytester.makepyfile(source)
     verdict = Verdict(bench)
     run = pytester.inline_run("-p", "no:cacheprovider", plugins=[fixtures, verdict])
     passed, skipped, failed = run.listoutcomes()
-    assert [report.nodeid.partition("::")[2] for report in passed] == ["test_afterwards"]
     assert skipped == []
-    (report,) = failed
-    assert report.nodeid.endswith("test_during_a_warning")
-    assert "planted+0x0/0x10" in report.longreprtext
-    assert verdict.passed == 1
+    assert verdict.passed == len(passed)
+    texts = {report.nodeid.partition("::")[2]: report.longreprtext for report in failed}
+    return [report.nodeid.partition("::")[2] for report in passed], texts
 
 
-HANGS = """
+@pytest.mark.slow
+def test_a_test_fails_if_the_kernel_warns_meanwhile(
+    bench: Bench, pytester: pytest.Pytester
+) -> None:
+    passed, failed = outcomes(pytester, bench, WARNS)
+    assert passed == ["test_afterwards"]
+    for text in failed.values():
+        assert "the kernel complained while this test ran: WARNING" in text
+        assert "planted+0x0/0x10" in text
+        assert " xdp_do_redirect (net/core/filter.c:" in text
+    assert "sleep 50" in failed["test_in_a_wait_for_the_guest"]
+    assert "--- the test was at " in failed["test_in_a_loop_that_expects_errors"]
+    assert "assert 1 == 2" in failed["test_of_a_test_that_fails_besides"]
+
+
+ENDS = """
 def test_that_ends_the_guest(guest):
     guest.run("echo b >/proc/sysrq-trigger", timeout=10)
+
+def test_that_panics(guest):
+    guest.run("echo c >/proc/sysrq-trigger", timeout=10)
 
 def test_afterwards(guest):
     assert guest.sh("cat /proc/sys/kernel/ostype") == "Linux\\n"
 """
 
 
+@pytest.mark.slow
 def test_a_guest_that_is_gone_costs_one_test(bench: Bench, pytester: pytest.Pytester) -> None:
-    pytester.makepyfile(HANGS)
     with Machines(starter(bench.artefacts)) as machines:
-        verdict = Verdict(Bench(machines, bench.artefacts))
-        run = pytester.inline_run("-p", "no:cacheprovider", plugins=[fixtures, verdict])
-    passed, skipped, failed = run.listoutcomes()
-    assert [report.nodeid.partition("::")[2] for report in passed] == ["test_afterwards"]
-    assert skipped == []
-    assert [report.nodeid.partition("::")[2] for report in failed] == ["test_that_ends_the_guest"]
+        elsewhere = replace(bench, seats=bench.seats.at(machines))
+        passed, failed = outcomes(pytester, elsewhere, ENDS)
+    assert passed == ["test_afterwards"]
+    assert set(failed) == {"test_that_ends_the_guest", "test_that_panics"}
+    panic = failed["test_that_panics"]
+    assert "Kernel panic - not syncing: sysrq triggered crash" in panic
+    assert "sysrq_handle_crash (drivers/tty/sysrq.c:" in panic
+
+
+HANGS = """
+import pytest
+
+@pytest.mark.deadline(3)
+def test_that_hangs(guest):
+    guest.sh("kill -STOP $(pidof dropbear) && sleep 50", timeout=55)
+
+def test_afterwards(guest):
+    assert guest.sh("cat /proc/sys/kernel/ostype") == "Linux\\n"
+"""
+
+
+@pytest.mark.slow
+def test_a_hang_has_a_face_and_costs_one_test(bench: Bench, pytester: pytest.Pytester) -> None:
+    with Machines(starter(bench.artefacts)) as machines:
+        elsewhere = replace(bench, seats=bench.seats.at(machines))
+        passed, failed = outcomes(pytester, elsewhere, HANGS)
+    assert passed == ["test_afterwards"]
+    (text,) = failed.values()
+    assert "it did not end in its time" in text
+    assert "its last command in the guest: kill -STOP" in text
+    for cpu in range(2):
+        assert f"NMI backtrace for cpu {cpu}" in text
+        assert f"CPU {cpu}\n RAX=" in text
+    assert " do_idle (kernel/sched/idle.c:" in text
 
 
 BARE = """

@@ -77,7 +77,7 @@ def _programs(layout: Layout, tmp_path: Path, types: str, kernel: str) -> None:
     vmlinux.write_text(types)
     include = tmp_path / "include"
     include.mkdir(exist_ok=True)
-    built = kbuild.Kernel(vmlinux, vmlinux, vmlinux, kernel)
+    built = kbuild.Kernel(vmlinux, vmlinux, vmlinux, tmp_path, kernel)
     progs.programs(layout, built, kbuild.Tools(tmp_path / "bin/bpftool", include))
 
 
