@@ -224,3 +224,20 @@ def test_packets_in_many_buffers(bpf: Bpf, nic: Nic, seed: int, to: To | None) -
     for number, given in HINTS.items():
         assert seen(records[number]) == given.over(UNSET), given
         assert records[number].len == len(frames[number].data)
+
+
+def test_generic_xdp_of_packets_in_many_buffers(bpf: Bpf, nic: Nic, seed: int) -> None:
+    """They are copied to buffers of the kernel's before the program runs."""
+    store = Object("store_hints_frags")
+    bpf.run([f"ip link set dev {nic.device} mtu 9000"])
+    given = give(store, HINTS)
+    way = lay(bpf, nic, store.name, "pass", given, observed=[nic.device], mode="xdpgeneric")
+    frames = frames_of(seed, payload=bytes(8000))
+    records = way.capture(frames)
+    assert len(records) == len(HINTS)
+    assert returned(bpf.dump(store.map("returned"))) == dict.fromkeys(HINTS, DONE)
+    for sent in frames:
+        record = records[sent.id]
+        assert seen(record) == HINTS[sent.id].over(by_nic(sent, way.rss_key)), sent.id
+        assert sent.data.startswith(record.data)
+        assert record.len == len(sent.data)
