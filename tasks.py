@@ -92,6 +92,7 @@ def get(_: Context, path: list[str]) -> None:
         "here": "in the VM that boot left running; refused if that is stale",
         "junit": "FILE: write a JUnit report there",
         "html": "FILE: write a page there: verdicts, and what each failure rests on",
+        "fresh": "a VM of its own for each test, not for each module",
         "bare": "on the base without the series: all must fail but those marked unchanged",
     },
 )
@@ -101,12 +102,14 @@ def test(
     junit: str | None = None,
     html: str | None = None,
     bare: bool = False,
+    fresh: bool = False,
 ) -> None:
-    """Run the guest tests, or those named, in a VM of their own."""
+    """Run the quick guest tests, or those named, in a VM of their own."""
     from harness import suite
 
     words = shlex.split(c.remainder)
-    suite.guest(words, here=here, junit=_path(junit), html=_path(html), bare=bare)
+    reports = {"junit": _path(junit), "html": _path(html)}
+    suite.guest(words, here=here, bare=bare, fresh=fresh, **reports)
 
 
 @verb("suite", Group.PROVE)

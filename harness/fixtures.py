@@ -110,7 +110,7 @@ def bench(request: pytest.FixtureRequest) -> Bench:
 @pytest.fixture
 def _seat(request: pytest.FixtureRequest, bench: Bench) -> Seat:
     try:
-        seat = bench.seats.current()
+        seat = bench.seats.for_test(request.node.nodeid)
     except LabError as error:
         request.session.shouldfail = f"no machine for the tests that are left: {error.message}"
         raise

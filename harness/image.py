@@ -7,15 +7,6 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-import jinja2
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-)
-
 from harness import artefact
 from harness.config import ROOT, Layout
 from harness.errors import LabError
@@ -57,6 +48,15 @@ def keys(layout: Layout) -> Keys:
     directory = layout.root / "keys"
 
     def fill(path: Path) -> None:
+        # Here, as jinja2 below: slow to import, and nearly never needed.
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+        from cryptography.hazmat.primitives.serialization import (
+            Encoding,
+            NoEncryption,
+            PrivateFormat,
+            PublicFormat,
+        )
+
         private = Ed25519PrivateKey.generate()
         pem = private.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
         client = path / "id_ed25519"
@@ -130,6 +130,8 @@ def _render(staged: Path, programs: dict[str, Path], keys_dir: Path) -> None:
     gen_init_cpio splits at white space, so nothing it names may lie in the
     checkout itself, whose path can have a space.
     """
+    import jinja2
+
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(SOURCES),
         undefined=jinja2.StrictUndefined,

@@ -134,29 +134,42 @@ class Seat:
 
 
 class Seats:
-    """The seat that tests take: another one when the machine is another one."""
+    """The seat that tests take: another one when the machine is another one.
 
-    def __init__(self, machines: Machines, equipment: Equipment) -> None:
+    fresh: each test starts on a machine that none has used, not only each module.
+    """
+
+    def __init__(self, machines: Machines, equipment: Equipment, *, fresh: bool = False) -> None:
+        self.fresh = fresh
         self._machines = machines
         self._equipment = equipment
         self._seat: Seat | None = None
+        self._served: set[str] = set()
 
-    def current(self) -> Seat:
-        """The seat at the current machine. Raises LabError if no machine starts."""
+    def for_test(self, name: str) -> Seat:
+        """The seat of the test with this node ID. Raises LabError if no machine starts.
+
+        The first test of a module has a machine that none has used.
+        """
+        owner = name if self.fresh else name.partition("::")[0]
+        if self._seat and owner not in self._served:
+            self.leave()
+        self._served.add(owner)
         machine = self._machines.current()
         if self._seat is None or self._seat.machine is not machine:
             self._seat = Seat(machine, self._equipment, kept=self._machines.kept)
         return self._seat
 
     def leave(self) -> bool:
-        """Give a machine up whose guest is gone; whether there will be another one."""
+        """Give a machine up; whether there will be another one."""
         if self._machines.kept:
             return False
         if self._seat:
             self._seat.close()
+            self._seat = None
         self._machines.discard()
         return True
 
-    def at(self, machines: Machines) -> "Seats":
+    def at(self, machines: Machines, *, fresh: bool = False) -> "Seats":
         """Seats at other machines, equipped alike."""
-        return Seats(machines, self._equipment)
+        return Seats(machines, self._equipment, fresh=fresh)

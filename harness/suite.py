@@ -30,6 +30,8 @@ GUEST_TESTS = ROOT / "tests" / "guest"
 ALLOWED_REPORTS = GUEST_TESTS / "console-allow.toml"
 UNIT_TESTS = ROOT / "tests" / "unit"
 LINT_DEADLINE = 300.0
+CHOOSES = ("-m", "-k")  # pytest's options that choose tests
+EVERYTHING = ("-m", "")
 
 
 @contextmanager
@@ -133,31 +135,42 @@ def guest(
     junit: str | None = None,
     html: str | None = None,
     bare: bool = False,
+    fresh: bool = False,
 ) -> None:
-    """Run the guest tests, or those that pytest's arguments name.
+    """Run the quick guest tests, or those that pytest's arguments choose.
 
+    fresh: each test gets a machine of its own, not each module.
     junit, html: files that get a report. A CI that shows a summary gets one, too.
     bare: on the base without the series, where tests fail but for those marked unchanged.
     Raises TestsFailed unless at least one ran and all passed, BadCall if
     nothing of what was named is there.
     """
     selection = Selection.load()
-    if here and bare:
-        raise BadCall("--here and --bare exclude each other")
+    if here and (bare or fresh):
+        raise BadCall("--here excludes --bare and --fresh")
     if bare:
         selection = replace(selection, bare=True)
     page = report.writable(Path(html)) if html else None
     wanted = junit or page or report.SUMMARY in os.environ
     junits = [f"--junit-xml={junit}"] if junit else []
+    chosen = bare or _named(arguments) or any(word.startswith(CHOOSES) for word in arguments)
+    quick = [] if chosen else ["-m", "not slow"]
     with (booted_machine if here else own_machines)(selection) as bench:
         reports = [report.Report(provenance(selection))] if wanted else []
         try:
-            passed = run_tests(bench, [*arguments, *junits], *reports, bare=bare)
+            bench.seats.fresh = fresh
+            passed = run_tests(bench, [*arguments, *junits, *quick], *reports, bare=bare)
         finally:
             for each in reports:
                 report.publish(each, page)
     if not passed:
         raise TestsFailed("not all tests passed")
+
+
+def _named(arguments: Sequence[str]) -> list[Path]:
+    """The files and folders among pytest's arguments."""
+    names = [word.partition("::")[0] for word in arguments]
+    return [Path(name) for name in names if name and Path(name).exists()]
 
 
 def run_tests(bench: Bench, arguments: Sequence[str], *plugins: object, bare: bool = False) -> bool:
@@ -166,7 +179,7 @@ def run_tests(bench: Bench, arguments: Sequence[str], *plugins: object, bare: bo
     plugins: pytest's, besides the lab's own. bare: as in Verdict. Raises BadCall if
     nothing of what was named is there.
     """
-    named = [path for word in arguments if (path := Path(word.partition("::")[0])).exists()]
+    named = _named(arguments)
     # Tests are called by their path below rootdir; one outside it would have no name.
     root = os.path.commonpath([ROOT, *(path.resolve() for path in named)])
     options = ["-c", str(ROOT / "pyproject.toml"), f"--rootdir={root}", *arguments]
@@ -197,7 +210,7 @@ def check() -> None:
     if not _passes("unit", [*python, "pytest", "-q", str(UNIT_TESTS)], show=True):
         failed.append("unit")
     try:
-        guest([])
+        guest(EVERYTHING)
     except TestsFailed:
         failed.append("guest")
     if failed:

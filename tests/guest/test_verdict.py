@@ -178,6 +178,30 @@ def test_without_the_series_tests_fail_but_for_those_of_what_is_unchanged(
     assert verdict.passed == 4
 
 
+LEAVES = """
+def test_first(guest):
+    guest.sh("touch /tmp/left")
+
+def test_second(guest):
+    guest.sh("[ -e /tmp/left ]")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fresh", [False, True])
+def test_each_module_or_each_test_has_a_pristine_machine(
+    bench: Bench, pytester: pytest.Pytester, fresh: bool
+) -> None:
+    pytester.makepyfile(test_one=LEAVES, test_two="from test_one import test_second")
+    with Machines(starter(bench.artefacts)) as machines:
+        verdict = Verdict(replace(bench, seats=bench.seats.at(machines, fresh=fresh)))
+        run = pytester.inline_run("-p", "no:cacheprovider", plugins=[fixtures, verdict])
+    _, _, failed = run.listoutcomes()
+    names = [report.nodeid for report in failed]
+    lost = ["test_one.py::test_second"] if fresh else []
+    assert names == [*lost, "test_two.py::test_second"]
+
+
 def test_a_frame_that_is_lost_is_no_empty_capture(bpf: Bpf, nic: Nic) -> None:
     way = redirect(bpf, nic, "redirect_plain", To.VETH)
     foreign = bytes.fromhex("ffffffffffff 525400000099 0800") + bytes(60)
