@@ -146,8 +146,9 @@ def guest(
     nothing of what was named is there.
     """
     selection = Selection.load()
-    if here and (bare or fresh):
-        raise BadCall("--here excludes --bare and --fresh")
+    for other, given in (("--bare", bare), ("--fresh", fresh)):
+        if here and given:
+            raise BadCall(f"--here and {other} exclude each other")
     if bare:
         selection = replace(selection, bare=True)
     page = report.writable(Path(html)) if html else None

@@ -65,6 +65,7 @@ def lab(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[object, str, s
         (["put"], "put takes files and a folder of the guest"),
         (["patches", "exprot"], "patches can't 'exprot'"),
         (["test", "--here", "--bare"], "--here and --bare exclude each other"),
+        (["test", "--here", "--fresh"], "--here and --fresh exclude each other"),
         (["--print-completion-script", "tcsh"], "only for bash, zsh, fish"),
     ],
 )
