@@ -20,7 +20,7 @@ from harness.artefact import fingerprint
 from harness.console import ConsoleFile
 from harness.errors import BadCall
 from harness.progress import step
-from harness.run import run
+from harness.snapshot import qemu_identity
 
 KVM = Path("/dev/kvm")
 FIRST_BYTE = 3.0  # seconds; a kernel that KVM runs prints at once (earlyprintk)
@@ -85,8 +85,7 @@ def _host() -> str:
     cpuinfo = Path("/proc/cpuinfo").read_text().partition("\n\n")[0].splitlines()
     model = next((line for line in cpuinfo if line.startswith("model name")), "")
     boot_id = Path("/proc/sys/kernel/random/boot_id").read_text()
-    version = run([qemu.BINARY, "--version"], deadline=10)
-    return fingerprint(platform.release(), model, boot_id, str(KVM.stat().st_rdev), version)
+    return fingerprint(platform.release(), model, boot_id, str(KVM.stat().st_rdev), qemu_identity())
 
 
 def _probe(console: Path, kernel: Path, initramfs: Path) -> str:

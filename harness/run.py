@@ -8,6 +8,7 @@ rule: it dies with the process that owns it.
 
 import contextlib
 import os
+import select
 import shlex
 import shutil
 import signal
@@ -117,7 +118,7 @@ def run(
     reader = threading.Thread(target=_collect, args=arguments, daemon=True)
     reader.start()
     try:
-        process.wait(timeout=max(0.0, deadline - (time.monotonic() - started)))
+        _wait(process, deadline - (time.monotonic() - started))
     except subprocess.TimeoutExpired:
         _end_group(process)
         reader.join(GRACE)
@@ -133,6 +134,16 @@ def run(
     if process.returncode != 0:
         raise CommandFailed(f"exit status {process.returncode}: {shown}", output=output, log=log)
     return output
+
+
+def _wait(process: "subprocess.Popen[bytes]", seconds: float) -> None:
+    """As wait(timeout=...), which looks only every 50 ms."""
+    descriptor = os.pidfd_open(process.pid)
+    try:
+        select.select([descriptor], [], [], max(0.0, seconds))
+    finally:
+        os.close(descriptor)
+    process.wait(timeout=0)
 
 
 def _collect(

@@ -135,10 +135,14 @@ class State:
 
     def _key(self, spec: qemu.Spec) -> str:
         """What a state must have been saved from, for this machine to start from it."""
-        binary = Path(shutil.which(qemu.BINARY) or qemu.BINARY).stat()
-        identity = f"{binary.st_dev} {binary.st_ino} {binary.st_size} {binary.st_mtime_ns}"
         host = _host() if spec.accelerator.name == "kvm" else ""
-        return fingerprint(self.made_from, identity, host, *qemu.shape(spec))
+        return fingerprint(self.made_from, qemu_identity(), host, *qemu.shape(spec))
+
+
+def qemu_identity() -> str:
+    """Which QEMU this is: another one after each upgrade. Asking for its version takes longer."""
+    binary = Path(shutil.which(qemu.BINARY) or qemu.BINARY).stat()
+    return f"{binary.st_dev} {binary.st_ino} {binary.st_size} {binary.st_mtime_ns}"
 
 
 def _hand_over(monitor: Monitor, devices: int) -> None:
