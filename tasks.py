@@ -84,6 +84,22 @@ def get(_: Context, path: list[str]) -> None:
     lab.get(path)
 
 
+@verb("look", Group.LOOK)
+def console(_: Context) -> None:
+    """Follow the console of the VM that boot left running."""
+    from harness import look
+
+    look.console()
+
+
+@verb("look", Group.LOOK, behind="GDB ARGUMENTS")
+def gdb(c: Context) -> int:
+    """Debug that VM's kernel: symbols, and the lx- commands."""
+    from harness import look
+
+    return look.gdb(shlex.split(c.remainder))
+
+
 @verb(
     "suite",
     Group.PROVE,

@@ -217,9 +217,14 @@ class Witness:
         return report.splats()
 
 
+def plain(line: bytes) -> str:
+    """A line as a person reads it: without escape sequences and control characters."""
+    return _ANSI.sub("", line.decode(errors="replace")).translate(_CONTROLS).rstrip("\r")
+
+
 def _parse(raw: bytes) -> _Line | None:
     """A line of the console, or None for one that names user space as where it is from."""
-    text = _ANSI.sub("", raw.decode(errors="replace")).translate(_CONTROLS).rstrip("\r")
+    text = plain(raw)
     stamp = _STAMP.search(text)
     before = text[: stamp.start()] if stamp else text
     priority, facility = _PRIORITY.match(before), _FACILITY.match(before)

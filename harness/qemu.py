@@ -31,6 +31,8 @@ KERNEL_ARGUMENTS = (
     "random.trust_cpu=on",
     # Two starved vCPUs under TCG fail the calibration of timers now and then.
     "no_timer_check",
+    # Symbols are where vmlinux has them: for gdb, and for registers that name a function.
+    "nokaslr",
     "tsc=reliable",
 )
 

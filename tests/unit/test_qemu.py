@@ -31,7 +31,7 @@ WITHOUT_TAPS = [
     "-append",
     "console=ttyS0 earlyprintk=serial,ttyS0,115200 panic=-1 oops=panic"
     " unknown_nmi_panic panic_print=0xc8 watchdog_thresh=20 norandmaps fb_tunnels=none"
-    " dummy.numdummies=0 random.trust_cpu=on no_timer_check tsc=reliable",
+    " dummy.numdummies=0 random.trust_cpu=on no_timer_check nokaslr tsc=reliable",
     *("-chardev", "file,id=console,path=/b/console.log"),
     *("-serial", "chardev:console"),
     *("-chardev", "socket,id=monitor,fd=7"),
