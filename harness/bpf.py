@@ -158,6 +158,16 @@ def prog_run(program: str, data: bytes, metadata: int) -> list[str]:
     ]
 
 
+def run_once(program: str, metadata: bytes, frame: bytes) -> str:
+    """The line that runs a pinned XDP program once on a packet in memory, behind metadata."""
+    # struct xdp_md: data and data_end count from where the metadata begin.
+    context = struct.pack("<6I", len(metadata), len(metadata) + len(frame), 0, 0, 0, 0)
+    return (
+        f"{_printf(context)} >/tmp/context; {_printf(metadata + frame)} |"
+        f" bpftool prog run pinned {program} data_in - ctx_in /tmp/context"
+    )
+
+
 def by_tap(device: str, frame: bytes) -> str:
     """The line that lets a frame come in by a tap of the guest's."""
     return f"{_printf(frame)} | {BPFCALL} tap {device}"
