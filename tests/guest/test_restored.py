@@ -15,6 +15,8 @@ from harness.machines import starter
 from harness.run import run
 from harness.snapshot import State
 
+pytestmark = pytest.mark.unchanged
+
 
 @pytest.fixture
 def state(bench: Bench, tmp_path: Path) -> Iterator[State]:
