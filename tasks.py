@@ -109,6 +109,8 @@ def gdb(c: Context) -> int:
         "junit": "FILE: write a JUnit report there",
         "html": "FILE: write a page there: verdicts, and what each failure rests on",
         "fresh": "a VM of its own for each test, not for each module",
+        "keep": "end at the first failure; its VM stays as it is until Ctrl-C",
+        "pcap": "the frames of each NIC while a test ran that failed, in build/pcap",
         "bare": "on the base without the series: all must fail but those marked unchanged",
     },
 )
@@ -119,13 +121,15 @@ def test(
     html: str | None = None,
     bare: bool = False,
     fresh: bool = False,
+    keep: bool = False,
+    pcap: bool = False,
 ) -> None:
     """Run the quick guest tests, or those named, in a VM of their own."""
     from harness import suite
 
     words = shlex.split(c.remainder)
     reports = {"junit": _path(junit), "html": _path(html)}
-    suite.guest(words, here=here, bare=bare, fresh=fresh, **reports)
+    suite.guest(words, here=here, bare=bare, fresh=fresh, keep=keep, pcap=pcap, **reports)
 
 
 @verb("suite", Group.PROVE)

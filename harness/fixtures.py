@@ -64,9 +64,10 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
         raise
     except BaseException as error:
         failure, why = error, seat.guard.disarm()  # once more: it may come at the last moment
-    findings = seat.end(item.nodeid, why)
+    seats = item.config.stash[BENCH].seats
+    findings = seat.end(item.nodeid, why, keep=seats.keep and failure is not None)
     item.stash[CONSOLE] = findings.console
-    if findings.gone and not item.config.stash[BENCH].seats.leave():
+    if findings.gone and not seats.leave():
         item.session.shouldfail = "the guest is gone: the tests that are left did not run"
     for text in findings.allowed:
         item.add_report_section("call", "console", text)

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from harness import keeper, progress, vm
+from harness.address import Address
 from harness.build import Artefacts, build
 from harness.config import Selection, build_root
 from harness.errors import BadCall
@@ -57,7 +58,8 @@ def boot() -> keeper.Running:
         say(f"boot      {running.remark}")
     if running.no_tap:
         say(f"boot      eth1 is missing: {running.no_tap}")
-    say(f"          {_how_to_reach(running)}")
+    say(f"          ./lab shell, or: {how_to_reach(running.address)}")
+    say(f"          console: {running.console}")
     return running
 
 
@@ -70,12 +72,11 @@ def _tap_can_be_had() -> bool:
     return True
 
 
-def _how_to_reach(running: keeper.Running) -> str:
-    address = running.address
+def how_to_reach(address: Address) -> str:
+    """The command that logs into a guest."""
     return (
-        f"./lab shell, or: ssh -i '{address.key}' -p {address.port} "
-        f"-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null root@{address.host}\n"
-        f"          console: {running.console}"
+        f"ssh -i '{address.key}' -p {address.port} "
+        f"-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null root@{address.host}"
     )
 
 

@@ -73,14 +73,16 @@ class Seat:
             self._reset("lab: begin")
         self._clean = False
 
-    def end(self, name: str, why: Why | None) -> Findings:
+    def end(self, name: str, why: Why | None, *, keep: bool = False) -> Findings:
         """Reset the guest, and gather what happened since the last end, also in that reset.
 
         In one round trip: what is torn down is the test's own, and so is a kernel that
-        complains of it. why: what the test was interrupted for.
+        complains of it. why: what the test was interrupted for. keep: leave the guest as it is.
         """
         command = self.machine.guest.last_command
-        lost = "it did not end in its time" if why is Why.DEADLINE else self._reset_after(name)
+        lost = "it did not end in its time" if why is Why.DEADLINE else ""
+        if not (lost or keep):
+            lost = self._reset_after(name)
         splats, console = self.guard.take()
         allowed, complaints = self._sorted(splats)
         if complaints:
@@ -88,8 +90,9 @@ class Seat:
         if lost:
             complaints += [lost, f"its last command in the guest: {command}"]
             if self.machine.alive():
-                complaints.append(self._examine())
-        return Findings("\n".join(complaints), bool(lost), tuple(allowed), console)
+                complaints.append(self._examine(nmi=not (keep or self._kept)))
+        gone = bool(lost) and not keep
+        return Findings("\n".join(complaints), gone, tuple(allowed), console)
 
     def close(self) -> None:
         """Leave the machine to others."""
@@ -127,8 +130,8 @@ class Seat:
         command = f"/bin/sh -s -- {shlex.join((' '.join(NICS), marker))}"
         self.machine.guest.sh(command, stdin=RESET_SCRIPT, timeout=RESET_SECONDS)
 
-    def _examine(self) -> str:
-        found = autopsy.examine(self.machine, self._equipment.symbols, nmi=not self._kept)
+    def _examine(self, *, nmi: bool) -> str:
+        found = autopsy.examine(self.machine, self._equipment.symbols, nmi=nmi)
         self.guard.take()  # the panic that the NMI was
         return found
 
@@ -137,10 +140,12 @@ class Seats:
     """The seat that tests take: another one when the machine is another one.
 
     fresh: each test starts on a machine that none has used, not only each module.
+    keep: the guest of a test that fails stays as that left it.
     """
 
     def __init__(self, machines: Machines, equipment: Equipment, *, fresh: bool = False) -> None:
         self.fresh = fresh
+        self.keep = False
         self._machines = machines
         self._equipment = equipment
         self._seat: Seat | None = None
@@ -159,6 +164,11 @@ class Seats:
         if self._seat is None or self._seat.machine is not machine:
             self._seat = Seat(machine, self._equipment, kept=self._machines.kept)
         return self._seat
+
+    @property
+    def machine(self) -> Machine | None:
+        """The machine of the last test."""
+        return self._seat.machine if self._seat else None
 
     def leave(self) -> bool:
         """Give a machine up; whether there will be another one."""

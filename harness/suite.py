@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Verdicts: the guest tests in a VM of their own, and the project's own tests."""
 
+import contextlib
 import os
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,19 +19,22 @@ from harness.build import Artefacts, build
 from harness.config import ROOT, Selection, build_root
 from harness.errors import BadCall, TestsFailed
 from harness.fixtures import BENCH, Bench
-from harness.lab import machine_dir
+from harness.lab import how_to_reach, machine_dir
 from harness.lock import locked
 from harness.machines import Machines, starter
+from harness.pcap import Pcap
 from harness.progress import say, step
 from harness.provenance import provenance
 from harness.run import CommandFailed, run
 from harness.seat import Equipment, Seats
 from harness.topology import CaptureError
+from harness.vm import Machine
 
 GUEST_TESTS = ROOT / "tests" / "guest"
 ALLOWED_REPORTS = GUEST_TESTS / "console-allow.toml"
 UNIT_TESTS = ROOT / "tests" / "unit"
 LINT_DEADLINE = 300.0
+POLL = 0.2  # seconds
 CHOOSES = ("-m", "-k")  # pytest's options that choose tests
 EVERYTHING = ("-m", "")
 
@@ -136,10 +141,14 @@ def guest(
     html: str | None = None,
     bare: bool = False,
     fresh: bool = False,
+    keep: bool = False,
+    pcap: bool = False,
 ) -> None:
     """Run the quick guest tests, or those that pytest's arguments choose.
 
     fresh: each test gets a machine of its own, not each module.
+    keep: end at the first failure, and keep its guest as it is until Ctrl-C.
+    pcap: keep what went over the NICs while a test ran that failed.
     junit, html: files that get a report. A CI that shows a summary gets one, too.
     bare: on the base without the series, where tests fail but for those marked unchanged.
     Raises TestsFailed unless at least one ran and all passed, BadCall if
@@ -158,14 +167,29 @@ def guest(
     quick = [] if chosen else ["-m", "not slow"]
     with (booted_machine if here else own_machines)(selection) as bench:
         reports = [report.Report(provenance(selection))] if wanted else []
+        looks = [Pcap(build_root() / "pcap")] if pcap else []
         try:
-            bench.seats.fresh = fresh
-            passed = run_tests(bench, [*arguments, *junits, *quick], *reports, bare=bare)
+            bench.seats.fresh, bench.seats.keep = fresh, keep
+            options = [*junits, *quick, *(["--maxfail=1"] if keep else [])]
+            passed = run_tests(bench, [*arguments, *options], *reports, *looks, bare=bare)
         finally:
             for each in reports:
                 report.publish(each, page)
+        if keep and not passed:
+            _hold(bench.seats.machine)
     if not passed:
         raise TestsFailed("not all tests passed")
+
+
+def _hold(machine: Machine | None) -> None:
+    """Say how to reach a machine, and wait until it ends, or for Ctrl-C."""
+    if machine is None:
+        return
+    say(f"kept      {how_to_reach(machine.address)}")
+    say(f"          console: {machine.console.path}; Ctrl-C ends it")
+    with contextlib.suppress(KeyboardInterrupt):
+        while machine.alive():
+            time.sleep(POLL)
 
 
 def _named(arguments: Sequence[str]) -> list[Path]:
