@@ -30,8 +30,9 @@ from harness.source import git
 LANE = "w1"
 DRIVERS = "config.drivers"
 COMPLAINT = re.compile(r"^(?P<file>[^\s:]+\.[chS]):\d+(?::\d+)?: (?P<text>(?:warning|error): .*)$")
-# Whose sign-off it is: that of the person who posts the series.
-IGNORED = "MISSING_SIGN_OFF"
+# The sign-off is that of the person who posts the series, and what a Fixes: tag
+# names is in no history here: the base is one commit.
+IGNORED = "MISSING_SIGN_OFF,UNKNOWN_COMMIT_ID"
 
 Complaint = tuple[str, str]  # file, below the tree's top; what is said, without line numbers
 
