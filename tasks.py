@@ -100,6 +100,14 @@ def gdb(c: Context) -> int:
     return look.gdb(shlex.split(c.remainder))
 
 
+@verb("trace", Group.LOOK, takes={"word": "FUNCTION... -- PYTEST ARGUMENTS"}, iterable=["word"])
+def trace(_: Context, word: list[str]) -> None:
+    """Run tests with a function graph of the kernel's functions."""
+    from harness import trace as trace_
+
+    trace_.trace(word)
+
+
 @verb(
     "suite",
     Group.PROVE,
