@@ -4,7 +4,19 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness import accel, artefact, clone, host, image, kbuild, patches, progs, qemu, source
+from harness import (
+    accel,
+    artefact,
+    bpftool,
+    clone,
+    host,
+    image,
+    kbuild,
+    patches,
+    progs,
+    qemu,
+    source,
+)
 from harness.config import Base, Layout, Selection
 from harness.errors import BadCall
 from harness.progress import say
@@ -38,7 +50,7 @@ class Artefacts:
     def spec(self, console: Path) -> qemu.Spec:
         """A machine of these, its descriptors still to be filled in."""
         return qemu.Spec(
-            self.kernel.bzimage, self.image.initramfs, self.accelerator, console, -1, ()
+            self.kernel.vmlinux, self.image.initramfs, self.accelerator, console, -1, ()
         )
 
 
@@ -51,10 +63,10 @@ def build(selection: Selection) -> Artefacts:
     layout = Layout.of(selection)
     tree = source_tree(selection)
     built = kernel(selection, tree)
-    tools = kbuild.tools(layout, tree)
+    tools = bpftool.tools(layout, tree)
     programs = progs.programs(layout, built, tools)
     guest_image = image.image(layout, built, tools)
-    accelerator = accel.find_out(layout.root, built.bzimage, guest_image.initramfs)
+    accelerator = accel.find_out(layout.root, built.vmlinux, guest_image.initramfs)
     keys = image.keys(layout)
     return Artefacts(
         selection, built, programs, guest_image, accelerator, Access(keys.client, keys.host_public)

@@ -40,7 +40,7 @@ class Outcome(enum.Enum):
 class Judgement:
     """passed, failed: tests, by pytest's name; of a failed one also why, in a line.
 
-    why: it was not made, built, or booted. kernel: SHA-256 of the bzImage, "" if there is none.
+    why: it was not made, built, or booted. kernel: SHA-256 of vmlinux, "" if there is none.
     """
 
     outcome: Outcome
@@ -125,7 +125,8 @@ class Trial:
             artefacts = build(replace(self.selection, commit=commit))
         except DoesNotBuild as error:
             return Judgement(Outcome.NOT_BUILT, why=_told(error))
-        kernel = hashlib.sha256(artefacts.kernel.bzimage.read_bytes()).hexdigest()
+        with artefacts.kernel.vmlinux.open("rb") as file:
+            kernel = hashlib.file_digest(file, "sha256").hexdigest()
         if kernel in known:
             return known[kernel]
         findings = Findings()

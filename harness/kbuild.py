@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The kernel: configured, checked, built, with progress; and bpftool from the same tree."""
+"""The kernel: configured, checked, built, with progress."""
 
 import re
 import shutil
@@ -35,9 +35,12 @@ REPRODUCIBLE = {
 
 @dataclass(frozen=True)
 class Kernel:
-    """A built kernel: what QEMU boots, the image with symbols and BTF, what it was built from."""
+    """A built kernel, and what it was built from.
 
-    bzimage: Path
+    vmlinux: with symbols and BTF; also what QEMU boots, by its PVH entry: a bzImage takes
+    a second more to make, and has to unpack itself under TCG.
+    """
+
     vmlinux: Path
     gen_init_cpio: Path
     tree: Path
@@ -49,19 +52,6 @@ class Kernel:
         return Symbols(self.vmlinux, self.tree)
 
 
-@dataclass(frozen=True)
-class Tools:
-    """bpftool of the kernel's tree, and the include folder that has bpf/bpf_helpers.h."""
-
-    bpftool: Path
-    include: Path
-
-
-def jobs() -> str:
-    """make's -j for this machine: the processors that this process may use."""
-    return f"-j{usable_processors()}"
-
-
 def kernel(layout: Layout, tree: Path, fragments: tuple[Path, ...], objects: int) -> Kernel:
     """Have the kernel of a tree built with fragments merged over tinyconfig.
 
@@ -70,9 +60,7 @@ def kernel(layout: Layout, tree: Path, fragments: tuple[Path, ...], objects: int
     """
     obj = layout.objects
     inputs, wanted = _inputs(tree, fragments)
-    built = Kernel(
-        obj / "arch/x86/boot/bzImage", obj / "vmlinux", obj / "usr/gen_init_cpio", tree, wanted
-    )
+    built = Kernel(obj / "vmlinux", obj / "usr/gen_init_cpio", tree, wanted)
     if artefact.is_current(obj, wanted):
         return built
     fresh = not (obj / "vmlinux.o").exists()
@@ -81,13 +69,19 @@ def kernel(layout: Layout, tree: Path, fragments: tuple[Path, ...], objects: int
     with step("kernel", "building", total=objects if fresh else 0) as current:
         count = _counter(current)
         try:
-            _make(layout, tree, ["bzImage"], log, BUILD_DEADLINE, count)
+            _make(layout, tree, ["vmlinux"], log, BUILD_DEADLINE, count)
         except CommandFailed as error:
             raise _first_error(error) from None
         current.note = f"{count.seen} objects"
     (obj / ".lab-started").unlink()
-    artefact.stamp(obj, wanted, (built.bzimage, built.vmlinux, built.gen_init_cpio))
+    artefact.stamp(obj, wanted, (built.vmlinux, built.gen_init_cpio))
     return built
+
+
+def bzimage(layout: Layout, tree: Path) -> Path:
+    """A built kernel's bzImage, for a program other than the lab that boots it."""
+    _make(layout, tree, ["bzImage"], layout.log("bzimage"))
+    return layout.objects / "arch/x86/boot/bzImage"
 
 
 def complaints(
@@ -153,7 +147,8 @@ def _make(
     on_line: Callable[[str], None] | None = None,
 ) -> None:
     compiler = ["CC=ccache gcc"] if shutil.which("ccache") else []
-    make = ["make", "-C", str(tree), f"O={layout.objects}", jobs(), *compiler, *words]
+    settings = [f"O={layout.objects}", f"-j{usable_processors()}", *compiler]
+    make = ["make", "-C", str(tree), *settings, *words]
     try:
         run(make, env=_environment(layout), log=log, deadline=deadline, on_line=on_line)
     except CommandFailed as error:
@@ -258,48 +253,3 @@ def _first_error(error: CommandFailed) -> LabError:
             message = f"the kernel does not build\n{shown}"
             return kind(message, hint=error.hint, log=error.log)
     return error
-
-
-def tools(layout: Layout, tree: Path) -> Tools:
-    """Have bpftool built from the tree, without LLVM: it needs only libelf, zlib and libc."""
-    directory = layout.source / "tools"
-    listing = artefact.listing(
-        tree,
-        "tools/bpf",
-        "tools/lib",
-        "tools/include",
-        "tools/scripts",
-        "tools/build",
-        "kernel/bpf/disasm.c",
-        "kernel/bpf/disasm.h",
-    )
-    wanted = artefact.fingerprint("\n".join(listing))
-    artefact.make(directory, wanted, _bpftool(layout, tree))
-    return Tools(directory / "bpftool", directory / "include")
-
-
-def _bpftool(layout: Layout, tree: Path) -> Callable[[Path], None]:
-    def fill(directory: Path) -> None:
-        log = layout.log("bpftool")
-        work = directory / "work"
-        work.mkdir()
-        features = ["feature-llvm=0", "feature-libbfd=0", "feature-clang-bpf-co-re=0"]
-        with step("bpftool", "building") as current:
-            run(
-                [
-                    "make",
-                    "-C",
-                    str(tree / "tools/bpf/bpftool"),
-                    f"OUTPUT={work}/",
-                    jobs(),
-                    *features,
-                ],
-                deadline=600,
-                log=log,
-            )
-            run(["strip", "-o", directory / "bpftool", work / "bpftool"], deadline=60, log=log)
-            shutil.copytree(work / "libbpf/include", directory / "include")
-            current.note = "built without LLVM"
-        shutil.rmtree(work)
-
-    return fill

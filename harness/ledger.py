@@ -50,7 +50,7 @@ class Ledger:
             self._entries = {}
 
     def judge(self, case: Case, known: Mapping[str, Judgement] | None = None) -> Judgement:
-        """known: judgements of kernels, by their bzImage's SHA-256, that hold for this case too."""
+        """known: judgements of kernels, by their vmlinux's SHA-256, that hold for this case too."""
         try:
             commit = case.make()
         except DoesNotApply as error:

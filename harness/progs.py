@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness import artefact
+from harness.bpftool import Tools
 from harness.config import ROOT, Layout
 from harness.errors import LabError
 from harness.host import usable_processors
-from harness.kbuild import Kernel, Tools
+from harness.kbuild import Kernel
 from harness.progress import step
 from harness.run import CommandFailed, run
 

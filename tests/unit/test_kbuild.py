@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import kbuild, progs
+from harness import bpftool, kbuild, progs
 from harness.config import Layout
 from harness.errors import LabError
 
@@ -77,8 +77,8 @@ def _programs(layout: Layout, tmp_path: Path, types: str, kernel: str) -> None:
     vmlinux.write_text(types)
     include = tmp_path / "include"
     include.mkdir(exist_ok=True)
-    built = kbuild.Kernel(vmlinux, vmlinux, vmlinux, tmp_path, kernel)
-    progs.programs(layout, built, kbuild.Tools(tmp_path / "bin/bpftool", include))
+    built = kbuild.Kernel(vmlinux, vmlinux, tmp_path, kernel)
+    progs.programs(layout, built, bpftool.Tools(tmp_path / "bin/bpftool", include))
 
 
 def test_programs_are_compiled_for_other_types_only(

@@ -7,7 +7,7 @@ from pathlib import Path
 from harness.qemu import Accelerator, Ram, Spec, argv, shape
 
 SPEC = Spec(
-    kernel=Path("/b/bzImage"),
+    kernel=Path("/b/vmlinux"),
     initramfs=Path("/b/initramfs.cpio.gz"),
     accelerator=Accelerator("tcg", "Nehalem", "there is no /dev/kvm"),
     console=Path("/b/console.log"),
@@ -26,7 +26,7 @@ WITHOUT_TAPS = [
     *("-cpu", "Nehalem"),
     *("-smp", "2"),
     *("-m", "512M"),
-    *("-kernel", "/b/bzImage"),
+    *("-kernel", "/b/vmlinux"),
     *("-initrd", "/b/initramfs.cpio.gz"),
     "-append",
     "console=ttyS0 earlyprintk=serial,ttyS0,115200 panic=-1 oops=panic"
