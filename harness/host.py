@@ -62,6 +62,7 @@ NEEDS = (
     Need("/usr/include/gelf.h", "libelf-dev", fedora="elfutils-libelf-devel", arch="libelf"),
     Need("/usr/include/zlib.h", "zlib1g-dev", fedora="zlib-devel", arch="zlib"),
     Need("pahole", "dwarves", arch="pahole"),
+    Need("ld.lld", "lld"),
     Need("lz4", "lz4"),
     Need("xz", "xz-utils", fedora="xz", arch="xz"),
     Need("perl", "perl"),

@@ -19,7 +19,8 @@ BUILD_DEADLINE = 3600.0  # seconds; 6 to 9 minutes were seen on 2 cores
 CONFIG_DEADLINE = 120.0
 SECOND_NS = 10**9
 LAST_MOMENTS_NS = 20 * SECOND_NS  # no program takes longer between two writes to a file
-TOOLCHAIN = ("gcc", "as", "ld", "pahole")
+LINKER = "ld.lld"  # half of the work of GNU ld, and on all processors
+TOOLCHAIN = ("gcc", "as", LINKER, "pahole")
 # Files that decide what tinyconfig and olddefconfig give.
 OPTIONS = re.compile(r"/Kconfig|/configs/|^\./scripts/")
 COMPILED = re.compile(r"^\s+(?:CC|AS)\s")
@@ -147,7 +148,7 @@ def _make(
     on_line: Callable[[str], None] | None = None,
 ) -> None:
     compiler = ["CC=ccache gcc"] if shutil.which("ccache") else []
-    settings = [f"O={layout.objects}", f"-j{usable_processors()}", *compiler]
+    settings = [f"O={layout.objects}", f"-j{usable_processors()}", *compiler, f"LD={LINKER}"]
     make = ["make", "-C", str(tree), *settings, *words]
     try:
         run(make, env=_environment(layout), log=log, deadline=deadline, on_line=on_line)
