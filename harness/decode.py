@@ -13,6 +13,7 @@ from harness.run import run
 
 DECODE_DEADLINE = 20.0  # seconds; 0.15 of a CPU's for each symbol, of which a report has 10 to 60
 # A symbol with offset and size, at a line's end or before the name of its module.
+_PLACE = re.compile(r"(?<=[( ])/[^\s:()]+(?=:\d+)")
 _SYMBOL = re.compile(r"\S\+0x[0-9a-f]+/0x[0-9a-f]+\)?( \[[^]]+\]\)?)?$")
 
 
@@ -57,7 +58,7 @@ class Symbols:
         parts = re.split(r"^0x[0-9a-f]+\n", output, flags=re.MULTILINE)[1:]
         for address, part in zip(wanted, parts, strict=True):
             lines = part.splitlines()
-            places = " ".join(line.removeprefix(f"{self.tree}/") for line in lines[1::2])
+            places = self._in_tree(" ".join(["", *lines[1::2]])).lstrip()
             if lines and lines[-2] != "??":
                 named[address] = f"{lines[-2]} ({places})"
         return named
@@ -74,6 +75,19 @@ class Symbols:
         if len(output) != len(lines):
             raise LabError(f"{script.name} gave {len(output)} lines for {len(lines)}")
         return {
-            line: line[: len(line) - len(line.lstrip())] + words.rstrip()
+            line: line[: len(line) - len(line.lstrip())] + self._in_tree(words).rstrip()
             for line, words in zip(lines, output, strict=True)
         }
+
+    def _in_tree(self, text: str) -> str:
+        """The text with places as files of the tree.
+
+        What came from ccache may have been compiled from another clone's tree.
+        """
+
+        def relative(place: re.Match[str]) -> str:
+            parts = Path(os.path.normpath(place[0])).parts[1:]
+            tails = (Path(*parts[at:]) for at in range(len(parts)))
+            return next((str(tail) for tail in tails if (self.tree / tail).is_file()), place[0])
+
+        return _PLACE.sub(relative, text)

@@ -79,3 +79,18 @@ def test_a_report_that_can_not_be_decoded_is_shown_with_the_reason(
 def test_a_kernel_without_its_image_is_a_reason_too(symbols: Symbols) -> None:
     symbols.vmlinux.unlink()
     assert "without file and line: there is no" in symbols.decode(REPORT)
+
+
+def test_a_place_in_another_clone_is_one_in_this_tree(symbols: Symbols, tmp_path: Path) -> None:
+    """So ccache has it, whose objects may come from another clone's build."""
+    (tmp_path / "net/core").mkdir(parents=True)
+    (tmp_path / "net/core/xdp.c").touch()
+    script = tmp_path / "scripts/decode_stacktrace.sh"
+    script.write_text(SCRIPT.replace("(net/", "(/elsewhere/obj/../linux/net/"))
+    assert symbols.decode(REPORT) == DECODED
+
+
+def test_a_place_that_the_tree_has_not_stays_whole(symbols: Symbols, tmp_path: Path) -> None:
+    script = tmp_path / "scripts/decode_stacktrace.sh"
+    script.write_text(SCRIPT.replace("(net/", "(/elsewhere/net/"))
+    assert symbols.decode(REPORT) == DECODED.replace("(net/", "(/elsewhere/net/")
