@@ -21,6 +21,7 @@ from harness.kbuild import DoesNotBuild
 from harness.lock import locked
 from harness.patches import Commit
 from harness.progress import say
+from harness.run import run
 from harness.suite import machines_of, run_tests
 
 PLACE = "trial"
@@ -40,7 +41,8 @@ class Outcome(enum.Enum):
 class Judgement:
     """passed, failed: tests, by pytest's name; of a failed one also why, in a line.
 
-    why: it was not made, built, or booted. kernel: SHA-256 of vmlinux, "" if there is none.
+    why: it was not made, built, or booted.
+    kernel: SHA-256 of what is loaded of vmlinux, "" if there is none.
     """
 
     outcome: Outcome
@@ -125,8 +127,7 @@ class Trial:
             artefacts = build(replace(self.selection, commit=commit))
         except DoesNotBuild as error:
             return Judgement(Outcome.NOT_BUILT, why=_told(error))
-        with artefacts.kernel.vmlinux.open("rb") as file:
-            kernel = hashlib.file_digest(file, "sha256").hexdigest()
+        kernel = _what_runs(artefacts.kernel.vmlinux)
         if kernel in known:
             return known[kernel]
         findings = Findings()
@@ -138,6 +139,16 @@ class Trial:
             passed = run_tests(bench, ["-p", "no:cacheprovider", *arguments], findings)
         outcome = Outcome.PASSED if passed else Outcome.FAILED
         return Judgement(outcome, findings.passed, findings.failed, kernel=kernel)
+
+
+def _what_runs(vmlinux: Path) -> str:
+    """SHA-256 of what is loaded of a kernel: lines of source that moved are only in the rest."""
+    loaded = vmlinux.with_name("lab-loaded")
+    run(["objcopy", "-O", "binary", vmlinux, loaded], deadline=60)
+    with loaded.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    loaded.unlink()
+    return digest
 
 
 def _told(error: LabError) -> str:
