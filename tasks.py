@@ -24,6 +24,7 @@ def _path(name: str | None) -> str | None:
         "sha256": "HEX: what the tarball's SHA-256 has to be",
         "config": "FILE: one more configuration fragment",
         "debug": "with KASAN, lockdep, UBSAN and the like, in a folder of its own",
+        "drivers": "instead: NIC drivers that no emulator has, with W=1 and their KUnit tests",
     },
 )
 def build(
@@ -34,12 +35,16 @@ def build(
     sha256: str | None = None,
     config: str | None = None,
     debug: bool = False,
+    drivers: bool = False,
 ) -> None:
     """Build kernel, BPF programs and guest image: what is not current."""
     from harness import lab
     from harness.config import Selection
+    from harness.errors import BadCall
 
-    lane = "debug" if debug else ""
+    if debug and drivers:
+        raise BadCall("--debug and --drivers exclude each other")
+    lane = "drivers" if drivers else "debug" if debug else ""
     selection = Selection(base, _path(tree), _path(tarball), sha256, _path(config), lane=lane)
     lab.build_selected(selection)
 

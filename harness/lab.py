@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from harness import keeper, progress, vm
+from harness import drivers, keeper, progress, vm
 from harness.address import Address
 from harness.build import Artefacts, build
 from harness.config import Selection, build_root
@@ -25,7 +25,9 @@ def machine_dir() -> Path:
 
 
 def build_selected(selection: Selection) -> Artefacts:
-    """Build, and make this what boot and test use from now on."""
+    """Build, and make this what boot and test use from now on; the drivers' lane is a verdict."""
+    if selection.lane == drivers.LANE:
+        return drivers.verify(selection)
     with locked(build_root()):
         artefacts = build(selection)
         selection.save()

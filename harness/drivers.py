@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""`build --drivers`: NIC drivers that no emulator has, compiled with W=1, and their KUnit tests.
+
+A verdict, not a kernel to work with: what boot and test use stays as it was.
+"""
+
+import os
+import re
+from dataclasses import replace
+from pathlib import Path
+
+from harness import artefact, kbuild, kconfig, kunit, vm
+from harness.build import Artefacts, build
+from harness.config import SERIES_ROOT, Layout, Selection, build_root
+from harness.console import Witness
+from harness.errors import BadCall, LabError, TestsFailed
+from harness.lock import locked
+from harness.progress import say, step
+from harness.source import BASE_TAG, git
+
+LANE = "drivers"
+SUITE = re.compile(r"# Subtest: (\S+)")
+COMPLAINT = re.compile(r"^\S+\.[chS]:\d+.*\b(?:warning|error): .*$", re.MULTILINE)
+
+
+def verify(selection: Selection) -> Artefacts:
+    """Build the lane's kernel, compile strictly what the series touches, run the KUnit tests.
+
+    Raises TestsFailed for a warning, a case that did not pass, or a report of the kernel,
+    LabError if a suite did not run.
+    """
+    if selection.tree:
+        raise BadCall("--drivers is for the series: without --tree")
+    layout = Layout.of(selection)
+    series_dir = SERIES_ROOT / selection.base
+    fragments = (series_dir / "config", series_dir / f"config.{LANE}")
+    with locked(build_root()):
+        artefacts = build(selection)
+        sources = touched(layout.linux, layout.objects)
+        _strictly(layout, artefacts.kernel, fragments, sources)
+    suites, splats = _run(artefacts, build_root() / "vm")
+    for suite in suites:
+        passed = sum(case.passed and not case.skipped for case in suite.cases)
+        say(f"kunit     {suite.name}: {passed} of {suite.planned} cases passed")
+    kunit.judge(suites, kunit.promised(kconfig.read_fragment(fragments[1])))
+    if splats:
+        raise TestsFailed("the kernel complained during the KUnit tests\n" + "\n".join(splats))
+    return artefacts
+
+
+def touched(tree: Path, objects: Path) -> tuple[Path, ...]:
+    """The C files that differ from the base and have an object, as paths in the tree.
+
+    Raises LabError for one that was not compiled, by itself or as part of another.
+    """
+    names = git(tree, "diff", "--name-only", "--diff-filter=d", BASE_TAG, "--", "*.c").split()
+    sources = tuple(Path(name) for name in names)
+    compiled = tuple(path for path in sources if (objects / path).with_suffix(".o").exists())
+    texts = [(tree / path).read_text() for path in compiled]
+    for path in sources:
+        if path not in compiled and not any(f'#include "{path.name}"' in text for text in texts):
+            raise LabError(
+                f"{path} is changed by the series, and the configuration does not compile it",
+                hint=f"have config.{LANE} select its driver",
+            )
+    return compiled
+
+
+def _strictly(
+    layout: Layout, kernel: kbuild.Kernel, fragments: tuple[Path, ...], sources: tuple[Path, ...]
+) -> None:
+    """Compile these files with W=1; on the base they have no warning. TestsFailed for one.
+
+    In a folder of its own, as other flags would have the kernel's objects made again.
+    """
+    strict = replace(layout, variant=layout.variant / "strict")
+    names = [str(source.with_suffix(".o")) for source in sources]
+    objects = [strict.objects / name for name in names]
+    wanted = artefact.fingerprint(kernel.fingerprint, *names)
+    if artefact.is_current(strict.objects, wanted):
+        return
+    for path in objects:
+        path.unlink(missing_ok=True)  # one that is up to date would say nothing
+    with step("strict", f"compiling {len(names)} files with W=1") as current:
+        printed = kbuild.complaints(strict, layout.linux, fragments, names, sparse=False)
+        said = sorted(set(COMPLAINT.findall(printed)))
+        if said:
+            raise TestsFailed("the series has warnings with W=1:\n  " + "\n  ".join(said))
+        missing = [path.name for path in objects if not path.exists()]
+        if missing:
+            raise LabError(f"not compiled with W=1: {', '.join(missing)}")
+        current.note = f"{len(names)} files without a warning of W=1"
+    artefact.stamp(strict.objects, wanted, objects)
+
+
+def _run(artefacts: Artefacts, directory: Path) -> tuple[list[kunit.Suite], list[str]]:
+    """Boot, which runs the tests; their results and the kernel's reports."""
+    console = directory / f"console-{os.getpid()}-{LANE}.log"
+    accelerator = artefacts.accelerator
+    with step("boot", f"under {accelerator.name}: {accelerator.reason}") as current:
+        try:
+            with vm.boot(artefacts.spec(console), artefacts.access) as machine:
+                results = machine.guest.run(f"cat {kunit.RESULTS}").stdout.decode()
+                witness = Witness()
+                splats = witness.feed(machine.console.read_new()) + witness.finish()
+        except LabError as error:
+            begun = SUITE.findall(console.read_text(errors="replace")) if console.exists() else []
+            if begun:
+                error.hint = error.hint or f"the last KUnit suite that began is {begun[-1]}"
+            raise
+        current.note = f"up under {accelerator.name}: {accelerator.reason}"
+    return kunit.parse(results), [splat.text for splat in splats]
