@@ -67,7 +67,8 @@ def _fate(judged: Judgement, plain: Judgement) -> tuple[bool, str]:
     """Whether a fault was found, and how that is told."""
     match judged.outcome:
         case Outcome.FAILED:
-            return True, f"killed by {next(iter(judged.failed)).rpartition('/')[2]}"
+            name, why = next(iter(judged.failed.items()))
+            return True, f"killed by {name.rpartition('/')[2]}: {why[:50]}"
         case Outcome.NOT_BOOTED:
             return True, f"killed: {judged.why}"
         case Outcome.PASSED if judged.kernel == plain.kernel:

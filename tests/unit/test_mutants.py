@@ -104,7 +104,7 @@ def by_fault(text: str) -> Judgement:
 @pytest.mark.parametrize(
     ("fault", "told", "fine"),
     [
-        ("killed", "killed by test_x.py::test_y", True),
+        ("killed", "killed by test_x.py::test_y: why", True),
         ("hangs", "killed: panic", True),
         ("survives", "SURVIVED", False),
         ("unused", "is not in this kernel", False),
@@ -151,6 +151,15 @@ def test_nothing_is_judged_over_a_series_that_fails(tree: Path, tmp_path: Path) 
     with pytest.raises(TestsFailed, match="the series itself failed: t"):
         mutants._faults(ledger(trial), tmp_path, [])
     assert len(trial.judged) == 1
+
+
+def test_a_series_that_failed_is_judged_again(tree: Path, tmp_path: Path) -> None:
+    planted(tmp_path, 5, "killed")
+    with pytest.raises(TestsFailed, match="the series itself failed"):
+        mutants._faults(ledger(FakeTrial(tree, lambda _: failed("t"))), tmp_path, [])
+    mended = FakeTrial(tree, by_fault)
+    mutants._faults(ledger(mended, left=True), tmp_path, [])
+    assert len(mended.judged) == 2
 
 
 def test_only_what_is_named_and_a_name_that_is_not_there(tree: Path, tmp_path: Path) -> None:
