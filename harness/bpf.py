@@ -148,16 +148,6 @@ def live(program: str, device: str, repeat: int, frame: bytes) -> str:
     return f"{_printf(frame)} | {BPFCALL} live {program} {index} {repeat}"
 
 
-def prog_run(program: str, data: bytes, metadata: int) -> list[str]:
-    """Lines that run a pinned XDP program once on data, the first bytes of which are metadata."""
-    context = struct.pack("<6I", metadata, len(data), 0, 0, 0, 0)  # struct xdp_md
-    return [
-        f"{_printf(data)} >/tmp/data",
-        f"{_printf(context)} >/tmp/context",
-        f"bpftool prog run pinned {program} data_in /tmp/data ctx_in /tmp/context repeat 1",
-    ]
-
-
 def run_once(program: str, metadata: bytes, frame: bytes) -> str:
     """The line that runs a pinned XDP program once on a packet in memory, behind metadata."""
     # struct xdp_md: data and data_end count from where the metadata begin.
