@@ -35,6 +35,14 @@ int pass(struct xdp_md *ctx)
 	return XDP_PASS;
 }
 
+/* Behind one of the others on a packet's way. */
+SEC(XDP)
+int pass_later(struct xdp_md *ctx)
+{
+	store_hints(ctx, ENTRY);
+	return XDP_PASS;
+}
+
 SEC(XDP)
 int tx(struct xdp_md *ctx)
 {
@@ -52,6 +60,16 @@ int on_devmap(struct xdp_md *ctx)
 SEC(XDP "/cpumap")
 int on_cpumap(struct xdp_md *ctx)
 {
+	store_hints(ctx, ENTRY);
+	return XDP_PASS;
+}
+
+/* Drops what is not the lab's. */
+SEC(XDP "/cpumap")
+int on_cpumap_or_drop(struct xdp_md *ctx)
+{
+	if (lab_frame_id(ctx->data, ctx->data_end) < 0)
+		return XDP_DROP;
 	store_hints(ctx, ENTRY);
 	return XDP_PASS;
 }

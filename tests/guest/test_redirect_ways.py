@@ -2,6 +2,8 @@
 """Hints on the ways that a redirected frame can go: clones, map entries' programs, namespaces."""
 
 import enum
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import pytest
 
@@ -19,13 +21,14 @@ from harness.hints import (
     seen,
 )
 from harness.oracle import RssType, rss
-from harness.packets import KINDS, Frame, build, random_flows
+from harness.packets import KINDS, SOURCE_PREFIX, Frame, build, random_flows
 from harness.topology import (
     CPUMAP_QUEUE,
     VETH2_INDEX,
     VETH_INDEX,
     Nic,
     To,
+    Way,
     devmap,
     lay,
     redirect,
@@ -151,6 +154,33 @@ def test_a_cpumaps_program_runs_on_every_skb(bpf: Bpf, nic: Nic, seed: int) -> N
             expected = by_nic(sent, way.rss_key)
         assert seen(records[sent.id]) == expected, sent.id
     assert len({record.ifindex for record in records.values()}) == 2
+
+
+@dataclass(frozen=True)
+class Noisy(Nic):
+    """A NIC that also gets a frame which is not the lab's in front of each of ours."""
+
+    def send(self, frames: Sequence[Frame]) -> None:
+        others = [Frame(sent.id, sent.data.replace(SOURCE_PREFIX, bytes(4), 1)) for sent in frames]
+        super().send([sent for pair in zip(others, frames, strict=True) for sent in pair])
+
+
+def test_what_a_cpumaps_program_drops_is_all_that_it_drops(bpf: Bpf, nic: Nic, seed: int) -> None:
+    """And it runs on what came in the same batch behind that."""
+    given = {at: Hints((at, 0), (ETH_P_8021AD, at), at) for at in range(48)}
+    dropping = STORE.program("on_cpumap_or_drop")
+    lines = [
+        *(entry(STORE.map("cpumap"), cpu, CPUMAP_QUEUE, dropping) for cpu in (0, 1)),
+        *give(STORE, given, ENTRY),
+    ]
+    observed = [nic.device]
+    laid = lay(bpf, nic, STORE.name, "to_cpu", lines, observed=observed, mode="xdpgeneric")
+    way = Way(bpf, Noisy(nic.device, nic.packets), laid.program)
+    flows = random_flows(len(given), seed, KINDS)
+    records = way.capture([build(flow, number) for number, flow in enumerate(flows)])
+    assert len(records) == len(given)
+    for number, hints in given.items():
+        assert seen(records[number]) == hints.over(UNSET), hints
 
 
 def test_generic_xdp_drops_hints_of_what_a_device_transmits(bpf: Bpf, nic: Nic, seed: int) -> None:

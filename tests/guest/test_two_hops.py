@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from harness.bpf import Bpf, Object, attach, observe
 from harness.hints import (
+    ENTRY,
     ETH_P_8021AD,
     ETH_P_8021Q,
     RX_HASH,
@@ -132,6 +133,31 @@ def test_hints_that_became_an_skbs_are_read_on_the_next_veth(bpf: Bpf, nic: Nic,
         assert seen(records[number]) == hints.over(UNSET)
 
 
+def test_a_second_hop_overrides_what_the_skb_has_of_the_first(
+    bpf: Bpf, nic: Nic, seed: int
+) -> None:
+    """The first hop is a redirect, whose skb then goes to a veth with a program as it is."""
+    everything = Hints((1, int(RssType.L4)), (ETH_P_8021Q, 0x1111), 2**62)
+    first = dict.fromkeys(range(len(SUBSETS)), everything)
+    second = dict(enumerate(SUBSETS))
+    lines = [
+        *veth(napi=False),
+        "ethtool -K v1 gro on",
+        *veth("w", VETH2_INDEX, napi=False),
+        *devmap(STORE),
+        *give(STORE, first),
+        *give(STORE, second, ENTRY),
+        attach(STORE.program("pass_later"), "w1"),
+        IN_TC.load(),
+        *observe(IN_TC.program("to_w0"), "v1"),
+    ]
+    way = lay(bpf, nic, STORE.name, "to_dev", lines, observed=["w1"])
+    records = way.capture(frames_for(second, seed))
+    assert len(records) == len(second)
+    for number, given in second.items():
+        assert seen(records[number]) == given.over(everything.over(UNSET)), given
+
+
 def stored(dumped: dict[bytes, bytes]) -> dict[int, int]:
     return {
         int.from_bytes(key, "little"): struct.unpack("<i", value)[0]
@@ -148,6 +174,32 @@ def test_store_all_on_the_nic_stores_the_hash(bpf: Bpf, nic: Nic, seed: int) -> 
     for sent in frames:
         reported = rss(sent.data, way.rss_key)
         assert seen(records[sent.id]) == Seen(reported.hash, int(reported.covers_l4))
+
+
+def test_store_all_leaves_alone_what_the_nic_does_not_give(bpf: Bpf, nic: Nic, seed: int) -> None:
+    hints = dict(enumerate(SUBSETS))
+    store = Object("store_then_all", nic.device)
+    lines = [*veth(), *devmap(store), *give(store, hints)]
+    way = lay(bpf, nic, store.name, "to_dev", lines, observed=["v1"], bound=True)
+    frames = frames_for(hints, seed)
+    records = way.capture(frames)
+    assert len(records) == len(hints)
+    for sent in frames:
+        reported = rss(sent.data, way.rss_key)
+        expected = (
+            hints[sent.id].over(UNSET)._replace(hash=reported.hash, l4_hash=int(reported.covers_l4))
+        )
+        assert seen(records[sent.id]) == expected, hints[sent.id]
+
+
+def test_with_receive_hashing_off_the_nic_gives_no_hash(bpf: Bpf, nic: Nic, seed: int) -> None:
+    way = redirect(bpf, nic, "store_all", To.VETH, bound=True)
+    bpf.run([f"ethtool -K {nic.device} rxhash off"])
+    frames = [build(flow, number) for number, flow in enumerate(random_flows(8, seed, KINDS))]
+    records = way.capture(frames)
+    assert len(records) == 8
+    assert stored(bpf.dump(way.program.map("returned"))) == dict.fromkeys(range(8), 0)
+    assert {seen(record) for record in records.values()} == {UNSET}
 
 
 def test_store_all_on_a_veth_stores_what_came_with_the_frame(bpf: Bpf, nic: Nic, seed: int) -> None:
