@@ -236,7 +236,7 @@ def test_what_breaks_is_an_error_with_one_remedy(
 
 def test_this_machine_can_be_looked_at() -> None:
     facts = doctor.gather()
-    assert facts.storage.kind
+    assert facts.storage.free > 0  # of which kind it is, a chroot is not told
     assert facts.memory > 0
     assert facts.processors > 0
     assert {"gcc", "make"} & {*facts.places}
