@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# capture.sh MAPS COUNT SECONDS: waits until the observer with its maps pinned
-# in MAPS has recorded COUNT frames, then prints its counts and its records, a
-# line of JSON each. What is there is printed also when SECONDS are over.
-maps=$1 count=$2 seconds=$3
+# capture.sh MAPS COUNT SECONDS [more]: waits until the observer with its maps
+# pinned in MAPS has recorded COUNT frames, then prints its counts and its
+# records, a line of JSON each; nothing if more are to come. What is there is
+# printed also when SECONDS are over.
+maps=$1 count=$2 seconds=$3 more=$4
 
 now() {
 	read -r uptime _ </proc/uptime
@@ -14,7 +15,10 @@ while :; do
 	counts=$(bpftool -j map dump pinned "$maps/counts") || exit
 	recorded=${counts##*\"recorded\":}
 	recorded=${recorded%%[!0-9]*}
-	[ "${recorded:-0}" -ge "$count" ] && break
+	if [ "${recorded:-0}" -ge "$count" ]; then
+		[ -n "$more" ] && exit
+		break
+	fi
 	[ "$(now)" -ge "$end" ] && break
 	sleep 0.02
 done

@@ -9,7 +9,7 @@ from harness import fixtures
 from harness.bpf import Bpf, BpfError
 from harness.fixtures import Bench
 from harness.machines import Machines, starter
-from harness.packets import Frame
+from harness.packets import Frame, build, random_flows
 from harness.suite import Verdict
 from harness.topology import CaptureError, Nic, To, redirect
 
@@ -210,6 +210,14 @@ def test_a_frame_that_is_lost_is_no_empty_capture(bpf: Bpf, nic: Nic) -> None:
     foreign = bytes.fromhex("ffffffffffff 525400000099 0800") + bytes(60)
     with pytest.raises(CaptureError, match="0 frames of 1 were seen"):
         way.capture([Frame(0, foreign)], seconds=1)
+
+
+def test_more_frames_are_captured_than_a_veth_holds(bpf: Bpf, nic: Nic, seed: int) -> None:
+    """Also when the veth's peer runs late: by a thread, so after what else fills its ring."""
+    late = "echo 1 >/sys/class/net/v1/threaded"
+    way = redirect(bpf, nic, "redirect_plain", To.VETH, lines=[late])
+    frames = [build(flow, number) for number, flow in enumerate(random_flows(1000, seed))]
+    assert len(way.capture(frames)) == 1000
 
 
 def test_the_verifiers_words_are_shown(bpf: Bpf) -> None:
