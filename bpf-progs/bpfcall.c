@@ -10,7 +10,14 @@
  *	bpfcall tap DEVICE <FRAME
  *		one frame that comes in by an existing tap
  *
- * Maps and programs are paths in bpffs.
+ *	bpfcall zero MAPS
+ *		has the observer whose maps are pinned there begin anew
+ *	bpfcall records MAPS FROM TO SECONDS
+ *		waits until TO frames are recorded, and prints "SEEN RECORDED OTHER"
+ *		and the records from number FROM on, in hex, a line each; what is
+ *		there also when SECONDS are over
+ *
+ * Maps and programs are paths in bpffs, MAPS a folder there.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -21,8 +28,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
+
+#include "skb_record.h"
+
+#define POLL_NS 1000000
 
 static int checked(const char *what, int ret)
 {
@@ -91,6 +104,45 @@ static void tap(char **argv)
 	checked("write", write(fd, frame, len));
 }
 
+static void *mapped(const char *maps, const char *name, size_t size)
+{
+	char path[256];
+	void *at;
+
+	snprintf(path, sizeof(path), "%s/%s", maps, name);
+	at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, pinned(path), 0);
+	if (at == MAP_FAILED)
+		checked(path, -1);
+	return at;
+}
+
+static double now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return time.tv_sec + time.tv_nsec / 1e9;
+}
+
+static void records(char **argv)
+{
+	struct skb_record *record = mapped(argv[0], "records", SKB_RECORDS * sizeof(*record));
+	volatile struct skb_counts *counts = mapped(argv[0], "counts", sizeof(*counts));
+	__u32 from = atoi(argv[1]), to = atoi(argv[2]), recorded;
+	const struct timespec poll = { .tv_nsec = POLL_NS };
+	double end = now() + atoi(argv[3]);
+
+	while (counts->recorded < to && now() < end)
+		nanosleep(&poll, NULL);
+	recorded = counts->recorded;
+	printf("%u %u %u\n", counts->seen, recorded, counts->other);
+	for (; from < recorded; from++) {
+		for (size_t at = 0; at < sizeof(*record); at++)
+			printf("%02x", ((unsigned char *)&record[from])[at]);
+		putchar('\n');
+	}
+}
+
 int main(int argc, char **argv)
 {
 	if (argc == 6 && !strcmp(argv[1], "entry"))
@@ -99,6 +151,11 @@ int main(int argc, char **argv)
 		live(argv + 2);
 	else if (argc == 3 && !strcmp(argv[1], "tap"))
 		tap(argv + 2);
+	else if (argc == 3 && !strcmp(argv[1], "zero"))
+		memset(mapped(argv[2], "counts", sizeof(struct skb_counts)), 0,
+		       sizeof(struct skb_counts));
+	else if (argc == 6 && !strcmp(argv[1], "records"))
+		records(argv + 2);
 	else
 		return 2;
 	return 0;

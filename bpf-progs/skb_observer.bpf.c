@@ -5,27 +5,23 @@
 #include "skb_record.h"
 
 #define TC_ACT_UNSPEC (-1)
-#define MAX_RECORDS 4096
 
-struct counts {
-	__u32 seen;	/* the lab's, and also those that could not be recorded */
-	__u32 recorded;
-	__u32 other;	/* the guest's own: neighbour discovery and the like */
-};
-
+/* Both are read in place, by bpfcall.c. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct counts);
+	__type(value, struct skb_counts);
 } counts SEC(".maps");
 
-/* By sequence number. Sizes, not types: bpftool would print typed values twice. */
+/* By sequence number. */
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, MAX_RECORDS);
-	__uint(key_size, sizeof(__u32));
-	__uint(value_size, sizeof(struct skb_record));
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, SKB_RECORDS);
+	__type(key, __u32);
+	__type(value, struct skb_record);
 } records SEC(".maps");
 
 extern void *bpf_cast_to_kern_ctx(void *obj) __ksym;
@@ -65,7 +61,7 @@ SEC("tc")
 int skb_observer(struct __sk_buff *ctx)
 {
 	struct skb_record rec = {};
-	struct counts *counted;
+	struct skb_counts *counted;
 	__u32 zero = 0, seq;
 	__u32 *meta;
 
@@ -81,7 +77,7 @@ int skb_observer(struct __sk_buff *ctx)
 	if ((void *)(meta + 1) <= (void *)(long)ctx->data)
 		rec.meta = *meta;
 	seq = __sync_fetch_and_add(&counted->seen, 1);
-	if (!bpf_map_update_elem(&records, &seq, &rec, BPF_NOEXIST))
+	if (!bpf_map_update_elem(&records, &seq, &rec, BPF_ANY))
 		__sync_fetch_and_add(&counted->recorded, 1);
 	return TC_ACT_UNSPEC;
 }

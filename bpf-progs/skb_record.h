@@ -3,6 +3,13 @@
 #define SKB_RECORD_H
 
 #define SKB_RECORD_DATA 128
+#define SKB_RECORDS 4096	/* the most that one observer keeps */
+
+struct skb_counts {
+	__u32 seen;	/* the lab's, and also those that could not be recorded */
+	__u32 recorded;
+	__u32 other;	/* the guest's own: neighbour discovery and the like */
+};
 
 /*
  * One skb at TC ingress. Of fixed width and without holes; the twin is

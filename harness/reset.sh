@@ -4,9 +4,6 @@
 # is done. Runs after each test, whatever that left.
 devices=$1 marker=$2
 
-# Else the kernel keeps only ten user lines of any five seconds.
-echo on >/proc/sys/kernel/printk_devkmsg
-
 # What earlier commands of this same connection left running, but for this one.
 kept=" $$ "
 pid=$$

@@ -65,7 +65,7 @@ class Seat:
         self._equipment = equipment
         self._kept = kept
         self._count = itertools.count(1)
-        self._clean = False
+        self._clean = not kept
 
     def begin(self) -> None:
         """Have the guest as after boot. Raises LabError if it doesn't answer."""

@@ -15,15 +15,24 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from harness.bpf import Bpf, Object, attach, batch, by_tap, by_vhost, entries, observe, u32, update
+from harness.bpf import (
+    BPFCALL,
+    Bpf,
+    Object,
+    attach,
+    batch,
+    by_tap,
+    by_vhost,
+    observe,
+    u32,
+    update,
+)
 from harness.errors import LabError
 from harness.packets import SOURCE_PREFIX, Frame
 from harness.skb import SkbRecord
 from harness.tap import PACKET_AUXDATA
 
-CAPTURE_SCRIPT = Path(__file__).with_name("capture.sh").read_bytes()
 CAPTURE_SECONDS = 5
 BURST = 128  # frames; a veth's ring holds 256 (VETH_RING_SIZE) and drops what does not fit
 SEND_SECONDS = 5.0
@@ -33,9 +42,10 @@ AUXDATA = struct.Struct("=I12xH2x")
 TP_STATUS_VLAN_VALID = 1 << 4
 VETH_INDEX = 100  # v0's, chosen so that the devmap can be filled without asking
 VETH2_INDEX = 200  # of a second pair
-OBSERVER = Object("skb_observer")
+OBSERVER = Object("skb_observer", kept=True)
 OBSERVE = OBSERVER.program("skb_observer")
-PASSING = Object("xdp_pass")
+OBSERVE_ANEW = (OBSERVER.load(), f"{BPFCALL} zero {OBSERVER.maps}")
+PASSING = Object("xdp_pass", kept=True)
 CPUMAP_QUEUE = 16384  # frames, the most that there may be: as many as wait on the wire
 
 
@@ -139,28 +149,23 @@ class Way:
         """As `capture`, where each frame must be seen that many times; in the order seen."""
         if not frames or len({frame.id for frame in frames}) != len(frames):
             raise ValueError("frames to capture: at least one, each with an id of its own")
-        before, printed = self._captured, ""
-        self._captured += copies * len(frames)
+        first, new, other = self._captured, [], 0
         for start in range(0, len(frames), BURST):
-            end = min(start + BURST, len(frames))
-            self.device.send(frames[start:end])
-            more = ("more",) if end < len(frames) else ()
-            arguments = (OBSERVER.maps, str(before + copies * end), str(seconds), *more)
-            printed = self.bpf.script(CAPTURE_SCRIPT, arguments)
-            if printed:
+            burst = frames[start : start + BURST]
+            self.device.send(burst)
+            before, self._captured = self._captured, self._captured + copies * len(burst)
+            counts, *records = self.bpf.run(
+                [f"{BPFCALL} records {OBSERVER.maps} {before} {self._captured} {seconds}"]
+            ).splitlines()
+            seen, _, other = map(int, counts.split())
+            new += [SkbRecord.from_bytes(bytes.fromhex(record)) for record in records]
+            if seen != self._captured:
                 break
-        counts, dumped = printed.splitlines()[:2]
-        seen, _, other = _counts(entries(counts))
-        records = {
-            int.from_bytes(key, "little"): SkbRecord.from_bytes(value)
-            for key, value in entries(dumped).items()
-        }
-        new = [record for sequence, record in sorted(records.items()) if sequence >= before]
         watched = self.bpf.journal.captured(frames, new)
         ids = Counter(record.id for record in new)
-        if seen != self._captured or ids != {frame.id: copies for frame in frames}:
+        if ids != {frame.id: copies for frame in frames}:
             raise CaptureError(
-                f"{seen - before} frames of {copies * len(frames)} were seen"
+                f"{seen - first} frames of {copies * len(frames)} were seen"
                 f" ({len(new)} recorded, {other} of the guest's own)\n{self._statistics()}"
             )
         return watched
@@ -193,7 +198,7 @@ def lay(
     inside = within(namespace)
     printed = bpf.run(
         [
-            OBSERVER.load(),
+            *OBSERVE_ANEW,
             first.load(),
             f"ip link set dev {nic.device} promisc on up",
             *lines,
@@ -266,7 +271,7 @@ def veth(
         f"{inside}/bin/ip link set dev {name}1 up",
     ]
     if napi:
-        lines.append(f"[ -d {PASSING.directory} ] || {PASSING.load()}")
+        lines.append(PASSING.load())
         lines.append(inside + attach(PASSING.program("xdp_pass"), f"{name}1"))
     return lines
 
@@ -297,10 +302,3 @@ def cpus(redirecting: Object) -> list[str]:
 def _tag(auxdata: bytes) -> int | None:
     status, tci = AUXDATA.unpack(auxdata[: AUXDATA.size])
     return tci if status & TP_STATUS_VLAN_VALID else None
-
-
-def _counts(dumped: dict[bytes, bytes]) -> tuple[int, int, int]:
-    """(seen, recorded, other) of the observer's struct counts."""
-    (value,) = dumped.values()
-    seen, recorded, other = (int.from_bytes(value[at : at + 4], "little") for at in (0, 4, 8))
-    return seen, recorded, other

@@ -95,7 +95,7 @@ def test_the_verifier_refuses(bpf: Bpf, name: str, words: str) -> None:
 
 
 def test_without_capabilities_nothing_is_loaded(bpf: Bpf, guest: Guest) -> None:
-    bpf.load("xdp_pass")  # puts the objects there
+    bpf.load("store_then_grow")  # puts the object there
     load = "bpftool prog load /lab/store_then_grow.bpf.o /sys/fs/bpf/lab/loaded type xdp"
     done = guest.run(f"setpriv --bounding-set=-all {load}")
     assert done.status != 0

@@ -20,7 +20,7 @@ from harness.hints import (
 )
 from harness.oracle import RssType, rss
 from harness.packets import KINDS, Frame, build, random_flows
-from harness.topology import OBSERVE, OBSERVER, Nic, Tap, Way, cpus, devmap, lay, veth
+from harness.topology import OBSERVE, OBSERVE_ANEW, Nic, Tap, Way, cpus, devmap, lay, veth
 
 STORE = Object("store_hints")
 IN_TC = Object("tc_redirect")
@@ -128,7 +128,7 @@ def test_on_a_tap(bpf: Bpf, seed: int, vhost: bool, count: int) -> None:
     hints = dict(zip(range(count), itertools.cycle(SUBSETS), strict=False))
     bpf.run(
         [
-            OBSERVER.load(),
+            *OBSERVE_ANEW,
             STORE.load(),
             *give(STORE, hints),
             "ip tuntap add dev t0 mode tap",
