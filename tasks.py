@@ -145,12 +145,12 @@ def test(
     suite.guest(words, here=here, bare=bare, fresh=fresh, keep=keep, pcap=pcap, **reports)
 
 
-@verb("suite", Group.PROVE)
+@verb("check", Group.PROVE)
 def check(_: Context) -> None:
     """Run the project's own tests: lint, types, unit, guest."""
-    from harness import suite
+    from harness import check as check_
 
-    suite.check()
+    check_.check()
 
 
 @verb(

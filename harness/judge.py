@@ -22,7 +22,7 @@ from harness.lock import locked
 from harness.patches import Commit
 from harness.progress import say
 from harness.run import run
-from harness.suite import machines_of, run_tests
+from harness.suite import machines_of, run_tests, side_by_side
 
 PLACE = "trial"
 
@@ -54,7 +54,7 @@ class Judgement:
 
 
 class Findings:
-    """A pytest plugin that keeps each test's result, and has the slow ones run last."""
+    """A pytest plugin that keeps each test's result."""
 
     def __init__(self) -> None:
         self._called: list[str] = []
@@ -64,10 +64,6 @@ class Findings:
     def passed(self) -> tuple[str, ...]:
         """The tests that were called and did not fail, nor their set-up or end."""
         return tuple(name for name in self._called if name not in self.failed)
-
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """A fault that a quick test finds is found sooner."""
-        items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep what is said of a test; a subtest is told as its test."""
@@ -136,7 +132,7 @@ class Trial:
                 bench = stack.enter_context(machines_of(artefacts))
             except LabError as error:
                 return Judgement(Outcome.NOT_BOOTED, why=_told(error), kernel=kernel)
-            passed = run_tests(bench, ["-p", "no:cacheprovider", *arguments], findings)
+            passed = run_tests(bench, arguments, findings, at_once=side_by_side(arguments))
         outcome = Outcome.PASSED if passed else Outcome.FAILED
         return Judgement(outcome, findings.passed, findings.failed, kernel=kernel)
 

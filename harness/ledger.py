@@ -13,14 +13,8 @@ from harness.errors import TestsFailed
 from harness.judge import Judgement, Outcome, Trial
 from harness.progress import say
 from harness.source import git
-from harness.suite import GUEST_TESTS
 
 SERIES = "series"  # the name of the kernel that has no fault
-# The others are about the lab, and take as long again.
-ABOUT_THE_KERNEL = tuple(
-    f"--deselect={(GUEST_TESTS / name).relative_to(ROOT)}"
-    for name in ("test_by_hand.py", "test_verdict.py")
-)
 
 
 @dataclass(frozen=True)
@@ -71,7 +65,7 @@ class Ledger:
             if case.name != SERIES or outcome is Outcome.PASSED:
                 return Judgement(outcome, passed, **told)
         log = self._logs / f"{case.name}.log"
-        judged = self.place.judge(commit, [*case.arguments, *ABOUT_THE_KERNEL], log, known)
+        judged = self.place.judge(commit, case.arguments, log, known)
         self._keep(case.name, key, judged)
         return judged
 

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Verdicts: the guest tests in a VM of their own, and the project's own tests."""
+"""The guest tests: which, where, and how many at a time."""
 
 import contextlib
 import os
+import re
+import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -13,30 +15,26 @@ from pathlib import Path
 import pytest
 
 from harness import fixtures, keeper, report
-from harness.allow import AllowList
-from harness.bpf import BpfError
 from harness.build import Artefacts, build
 from harness.config import ROOT, Selection, build_root
 from harness.errors import BadCall, TestsFailed
-from harness.fixtures import BENCH, Bench
+from harness.fixtures import Bench
+from harness.host import usable_processors
 from harness.lab import how_to_reach, machine_dir
 from harness.lock import locked
 from harness.machines import Machines, starter
 from harness.pcap import Pcap
 from harness.progress import say, step
 from harness.provenance import provenance
-from harness.run import CommandFailed, run
-from harness.seat import Equipment, Seats
-from harness.topology import CaptureError
+from harness.seat import Seats
+from harness.verdict import GUEST_TESTS, Verdict, equipment
 from harness.vm import Machine
+from harness.worker import Workers
 
-GUEST_TESTS = ROOT / "tests" / "guest"
-ALLOWED_REPORTS = GUEST_TESTS / "console-allow.toml"
-UNIT_TESTS = ROOT / "tests" / "unit"
-LINT_DEADLINE = 300.0
 POLL = 0.2  # seconds
+ENDED = 128 + signal.SIGTERM
 CHOOSES = ("-m", "-k")  # pytest's options that choose tests
-EVERYTHING = ("-m", "")
+NUMBER = re.compile(r"(?:^| )(?:-n|--numprocesses)[ =]?(\d+)\b")  # xdist's option
 
 
 @contextmanager
@@ -60,12 +58,7 @@ def machines_of(artefacts: Artefacts) -> Iterator[Bench]:
         with step("boot", f"under {accelerator.name}: {accelerator.reason}") as current:
             up = "restored" if machines.current().restored else "up"
             current.note = f"{up} under {accelerator.name}: {accelerator.reason}"
-        yield Bench(Seats(machines, _equipment(artefacts)), artefacts)
-
-
-def _equipment(artefacts: Artefacts) -> Equipment:
-    allow = AllowList.load(ALLOWED_REPORTS)
-    return Equipment(artefacts.programs.objects, artefacts.kernel.symbols, allow)
+        yield Bench(Seats(machines, equipment(artefacts)), artefacts)
 
 
 @contextmanager
@@ -79,7 +72,7 @@ def booted_machine(selection: Selection) -> Iterator[Bench]:
     _refuse_stale(running, artefacts)
     with Machines(lambda: keeper.attached(running, machine_dir()), kept=True) as machines:
         machines.current()
-        yield Bench(Seats(machines, _equipment(artefacts)), artefacts)
+        yield Bench(Seats(machines, equipment(artefacts)), artefacts)
 
 
 def _refuse_stale(running: keeper.Running, artefacts: Artefacts) -> None:
@@ -88,49 +81,6 @@ def _refuse_stale(running: keeper.Running, artefacts: Artefacts) -> None:
             "the VM that runs has an older kernel or image than what is built",
             hint="./lab boot test --here",
         )
-
-
-class Verdict:
-    """A pytest plugin that gives the tests their machines and counts what came of them.
-
-    bare: the machine's kernel lacks the series. Then each test must fail, by what it
-    asserts or by a program that can't be loaded, but for those marked unchanged.
-    """
-
-    def __init__(self, bench: Bench, *, bare: bool = False) -> None:
-        self._bench = bench
-        self._bare = bare
-        self.passed = 0
-        self.interrupted = False
-
-    def pytest_configure(self, config: pytest.Config) -> None:
-        """Hand the machines to harness.fixtures."""
-        config.stash[BENCH] = self._bench
-
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """On a bare kernel, expect what proves a patch to fail, and strictly so."""
-        for item in items:
-            if self._bare and item.get_closest_marker("unchanged") is None:
-                item.add_marker(
-                    pytest.mark.xfail(
-                        reason="not marked unchanged: must fail without the series",
-                        raises=(AssertionError, BpfError, CaptureError),
-                        strict=True,
-                    )
-                )
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Count what came out as it should; a skipped test did not, nor one that may fail."""
-        if report.when != "call":
-            return
-        if hasattr(report, "wasxfail"):
-            self.passed += self._bare and report.skipped
-        else:
-            self.passed += report.passed
-
-    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        """Ctrl-C has pytest's status of a collection error, and its hook; tell them apart."""
-        self.interrupted = not isinstance(excinfo.value, pytest.Session.Interrupted)
 
 
 def guest(
@@ -170,8 +120,10 @@ def guest(
         looks = [Pcap(build_root() / "pcap")] if pcap else []
         try:
             bench.seats.fresh, bench.seats.keep = fresh, keep
-            options = [*junits, *quick, *(["--maxfail=1"] if keep else [])]
-            passed = run_tests(bench, [*arguments, *options], *reports, *looks, bare=bare)
+            at_once = 0 if here or keep or pcap else side_by_side(arguments)
+            options = [*junits, *quick, *(["--maxfail=1"] if keep else []), "-n", str(at_once)]
+            plugins = [*reports, *looks]
+            passed = run_tests(bench, [*arguments, *options], *plugins, bare=bare, at_once=at_once)
         finally:
             for each in reports:
                 report.publish(each, page)
@@ -198,22 +150,61 @@ def _named(arguments: Sequence[str]) -> list[Path]:
     return [Path(name) for name in names if name and Path(name).exists()]
 
 
-def run_tests(bench: Bench, arguments: Sequence[str], *plugins: object, bare: bool = False) -> bool:
+def side_by_side(arguments: Sequence[str]) -> int:
+    """How many processes should run the tests that pytest's arguments name; 0: this one does.
+
+    As many as there are processors, or as -n says; one module is not worth another process.
+    """
+    asked = NUMBER.search(" ".join(arguments))
+    if asked:
+        return int(asked[1])
+    if any("::" in word or word.startswith("-k") for word in arguments):
+        return 0
+    modules = [
+        module
+        for path in _named(arguments) or [GUEST_TESTS]
+        for module in (path.rglob("test_*.py") if path.is_dir() else [path])
+    ]
+    count = min(len(modules), usable_processors())
+    return count if count > 1 else 0
+
+
+def run_tests(
+    bench: Bench,
+    arguments: Sequence[str],
+    *plugins: object,
+    bare: bool = False,
+    at_once: int = 0,
+) -> bool:
     """Whether the guest tests, or those that pytest's arguments name, pass: one at least, and all.
 
-    plugins: pytest's, besides the lab's own. bare: as in Verdict. Raises BadCall if
-    nothing of what was named is there.
+    plugins: pytest's, besides the lab's own. bare: as in Verdict. at_once: processes that run
+    them, with machines of their own; 0: this one runs them on the bench. Raises BadCall
+    if nothing of what was named is there.
     """
     named = _named(arguments)
+    verdict = Verdict(bench, bare=bare)
+    workers = []
+    if at_once:
+        bench.seats.leave()
+        workers = [Workers(at_once, bench.artefacts, bench.seats.fresh, bare)]
     # Tests are called by their path below rootdir; one outside it would have no name.
     root = os.path.commonpath([ROOT, *(path.resolve() for path in named)])
     options = ["-c", str(ROOT / "pyproject.toml"), f"--rootdir={root}", *arguments]
     if not named:
         options.append(str(GUEST_TESTS))
-    verdict = Verdict(bench, bare=bare)
+    for each in workers:
+        options += each.options
     sys.stdout.flush()
-    status = pytest.main(options, plugins=[fixtures, verdict, *plugins])
+    # As an exit it would be one test's failure.
+    before = signal.signal(signal.SIGTERM, lambda *_: pytest.exit("SIGTERM", ENDED))
+    try:
+        status = pytest.main(options, plugins=[fixtures, verdict, *workers, *plugins])
+    finally:
+        signal.signal(signal.SIGTERM, before)
     sys.stdout.flush()  # before the error, which is not buffered
+    if status == ENDED:
+        sys.exit(ENDED)
     if verdict.interrupted:
         raise KeyboardInterrupt
     if status in (pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.NO_TESTS_COLLECTED):
@@ -221,41 +212,3 @@ def run_tests(bench: Bench, arguments: Sequence[str], *plugins: object, bare: bo
     if status == pytest.ExitCode.OK and not verdict.passed:
         raise TestsFailed("no test passed: all were skipped")
     return status == pytest.ExitCode.OK
-
-
-def check() -> None:
-    """Lint, types, unit tests, guest tests: all of them, then the verdict."""
-    python = [sys.executable, "-m"]
-    steps = {
-        "lint": [*python, "ruff", "check", "--no-cache", "."],
-        "format": [*python, "ruff", "format", "--no-cache", "--check", "."],
-        "types": [*python, "mypy"],
-    }
-    failed = [name for name, argv in steps.items() if not _passes(name, argv)]
-    if not _passes("unit", [*python, "pytest", "-q", str(UNIT_TESTS)], show=True):
-        failed.append("unit")
-    try:
-        guest(EVERYTHING)
-    except TestsFailed:
-        failed.append("guest")
-    if failed:
-        raise TestsFailed(f"failed: {', '.join(failed)}")
-    say("check     all passed")
-
-
-def _passes(name: str, argv: Sequence[str], show: bool = False) -> bool:
-    with step(name, "running") as current:
-        try:
-            run(argv, cwd=ROOT, deadline=LINT_DEADLINE, on_line=_print if show else None)
-        except CommandFailed as error:
-            current.note = "failed"
-            if not show:
-                say(error.output)
-            return False
-        current.note = "passed"
-    return True
-
-
-def _print(line: str) -> None:
-    sys.stdout.write(line)
-    sys.stdout.flush()

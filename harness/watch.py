@@ -21,10 +21,11 @@ from harness.errors import LabError
 from harness.progress import say
 from harness.run import CommandFailed, run
 from harness.suiterun import SuiteRun
+from harness.verdict import GUEST_TESTS
 
 BUILD_DEADLINE = 3600.0
 POLL_MS = 200
-GUEST_TESTS = ROOT / "tests" / "guest"
+
 PROGRAMS = ROOT / "bpf-progs"
 INCLUDE = re.compile(r'^#include "(.+)"$', re.MULTILINE)
 

@@ -10,8 +10,8 @@ from harness.bpf import Bpf, BpfError
 from harness.fixtures import Bench
 from harness.machines import Machines, starter
 from harness.packets import Frame, build, random_flows
-from harness.suite import Verdict
 from harness.topology import CaptureError, Nic, To, redirect
+from harness.verdict import Verdict
 
 pytestmark = pytest.mark.unchanged
 

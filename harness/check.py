@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""`./lab check`: the project's own tests, all of them, and then the verdict."""
+
+import sys
+from collections.abc import Sequence
+
+from harness.config import ROOT
+from harness.errors import TestsFailed
+from harness.progress import say, step
+from harness.run import CommandFailed, run
+from harness.suite import guest
+from harness.verdict import GUEST_TESTS
+
+UNIT_TESTS = ROOT / "tests" / "unit"
+LAB_TESTS = ROOT / "tests" / "lab"  # of the lab itself, in guests too
+LINT_DEADLINE = 300.0
+EVERYTHING = ("-m", "", str(GUEST_TESTS), str(LAB_TESTS))
+
+
+def check() -> None:
+    """Lint, types, unit tests, guest tests, the lab's own among them: all, then the verdict."""
+    python = [sys.executable, "-m"]
+    steps = {
+        "lint": [*python, "ruff", "check", "--no-cache", "."],
+        "format": [*python, "ruff", "format", "--no-cache", "--check", "."],
+        "types": [*python, "mypy"],
+    }
+    failed = [name for name, argv in steps.items() if not _passes(name, argv)]
+    if not _passes("unit", [*python, "pytest", "-q", str(UNIT_TESTS)], show=True):
+        failed.append("unit")
+    try:
+        guest(EVERYTHING)
+    except TestsFailed:
+        failed.append("guest")
+    if failed:
+        raise TestsFailed(f"failed: {', '.join(failed)}")
+    say("check     all passed")
+
+
+def _passes(name: str, argv: Sequence[str], show: bool = False) -> bool:
+    with step(name, "running") as current:
+        try:
+            run(argv, cwd=ROOT, deadline=LINT_DEADLINE, on_line=_print if show else None)
+        except CommandFailed as error:
+            current.note = "failed"
+            if not show:
+                say(error.output)
+            return False
+        current.note = "passed"
+    return True
+
+
+def _print(line: str) -> None:
+    sys.stdout.write(line)
+    sys.stdout.flush()
