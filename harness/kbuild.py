@@ -60,12 +60,14 @@ def kernel(layout: Layout, tree: Path, fragments: tuple[Path, ...], objects: int
     Raises LabError for an option that was asked for and dropped.
     """
     obj = layout.objects
-    inputs, wanted = _inputs(tree, fragments)
+    listing = artefact.listing(tree)
+    asked = _asked(tree, fragments)
+    wanted = artefact.fingerprint("\n".join(listing), asked)
     built = Kernel(obj / "vmlinux", obj / "usr/gen_init_cpio", tree, wanted)
     if artefact.is_current(obj, wanted):
         return built
     fresh = not (obj / "vmlinux.o").exists()
-    _prepare(layout, tree, fragments, inputs)
+    _prepare(layout, tree, fragments, _options(listing, asked))
     log = layout.log("kernel")
     with step("kernel", "building", total=objects if fresh else 0) as current:
         count = _counter(current)
@@ -92,7 +94,8 @@ def complaints(
 
     Errors are among it; an object that the configuration does not have is left out.
     """
-    _prepare(layout, tree, fragments, _inputs(tree, fragments)[0])
+    inputs = _options(artefact.listing(tree), _asked(tree, fragments))
+    _prepare(layout, tree, fragments, inputs)
     words: list[str] = []
     variables = ["W=1", "C=1"] if sparse else ["W=1"]
     try:
@@ -105,17 +108,14 @@ def complaints(
     return "".join(words)
 
 
-def _inputs(tree: Path, fragments: tuple[Path, ...]) -> tuple[str, str]:
-    """Fingerprints of all that .config depends on, and of all that the kernel does."""
-    listing = artefact.listing(tree)
-    asked = artefact.fingerprint(
-        str(tree), _toolchain(), *(path.read_bytes() for path in fragments)
-    )
-    options = [line for line in listing if OPTIONS.search(line)]
-    return (
-        artefact.fingerprint("\n".join(options), asked),
-        artefact.fingerprint("\n".join(listing), asked),
-    )
+def _asked(tree: Path, fragments: tuple[Path, ...]) -> str:
+    """A fingerprint of what a kernel depends on besides its tree's files."""
+    return artefact.fingerprint(str(tree), _toolchain(), *(path.read_bytes() for path in fragments))
+
+
+def _options(listing: list[str], asked: str) -> str:
+    """A fingerprint of all that .config depends on."""
+    return artefact.fingerprint("\n".join(filter(OPTIONS.search, listing)), asked)
 
 
 def _prepare(layout: Layout, tree: Path, fragments: tuple[Path, ...], inputs: str) -> None:

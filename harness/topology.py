@@ -33,9 +33,9 @@ from harness.packets import SOURCE_PREFIX, Frame
 from harness.skb import SkbRecord
 from harness.tap import PACKET_AUXDATA
 
-CAPTURE_SECONDS = 5
+CAPTURE_SECONDS = 10
 BURST = 128  # frames; a veth's ring holds 256 (VETH_RING_SIZE) and drops what does not fit
-SEND_SECONDS = 5.0
+SEND_SECONDS = 10.0
 CPUS = 2
 # linux/if_packet.h: tp_status and tp_vlan_tci of struct tpacket_auxdata
 AUXDATA = struct.Struct("=I12xH2x")
@@ -69,7 +69,7 @@ class Nic:
     packets: socket.socket
 
     def send(self, frames: Sequence[Frame]) -> None:
-        """Give the NIC the frames, in this order. Raises LabError if it takes none for 5 s."""
+        """Give the NIC the frames, in this order. Raises LabError if it takes none for 10 s."""
         end = time.monotonic() + SEND_SECONDS
         for frame in frames:
             while not self._sent(frame):
@@ -80,7 +80,7 @@ class Nic:
     def receive(self, count: int) -> dict[int, tuple[bytes, int | None]]:
         """By id, count of the lab's frames that the NIC sends: (data, TCI of a tag beside it).
 
-        Fewer if they don't come within 5 s. Frames that came before count too.
+        Fewer if they don't come within 10 s. Frames that came before count too.
         """
         came: dict[int, tuple[bytes, int | None]] = {}
         end = time.monotonic() + SEND_SECONDS
