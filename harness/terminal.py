@@ -8,7 +8,7 @@ import signal
 import termios
 import tty
 from collections.abc import Callable, Iterator
-from types import FrameType, TracebackType
+from types import FrameType
 
 CHUNK = 32768  # bytes; what paramiko puts into one packet
 
@@ -38,12 +38,7 @@ class Source:
     def __enter__(self) -> "Source":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         os.close(self._waker)
         os.close(self._wake)
 
