@@ -8,6 +8,7 @@ lab's frames from the guest's own, and one from another. RSS doesn't cover it.
 
 import functools
 import random
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
@@ -113,6 +114,11 @@ def source_address(frame_id: int) -> str:
     if not 0 <= frame_id <= MAX_ID:
         raise ValueError(f"a frame's id is from 0 to {MAX_ID}, not {frame_id}")
     return (SOURCE_PREFIX + frame_id.to_bytes(2, "big")).hex(":")
+
+
+def prepare() -> None:
+    """Have scapy imported by another thread, while this one waits for a machine."""
+    threading.Thread(target=_layers, name="import scapy", daemon=True).start()
 
 
 @functools.cache

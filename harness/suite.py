@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import fixtures, keeper, report
+from harness import fixtures, keeper, packets, report
 from harness.build import Artefacts, build
 from harness.config import ROOT, Selection, build_root
 from harness.errors import BadCall, TestsFailed
@@ -44,6 +44,7 @@ def own_machines(selection: Selection) -> Iterator[Bench]:
     Only the build is under the build lock: a running VM has read its kernel,
     and the programs lie in a folder that a build replaces as a whole.
     """
+    packets.prepare()
     with locked(build_root()):
         artefacts = build(selection)
     with machines_of(artefacts) as bench:
