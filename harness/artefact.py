@@ -15,6 +15,8 @@ from pathlib import Path
 from harness.run import run
 
 STAMP = ".fingerprint"
+# A third of a tree's files: no kernel for x86 is made of them.
+NO_INPUTS = ("./Documentation/*", "./arch/[!x]*", "./tools/testing/*")
 
 
 def fingerprint(*inputs: str | bytes | Path) -> str:
@@ -48,14 +50,13 @@ def _parts(item: str | bytes | Path) -> Iterable[bytes]:
 def listing(tree: Path, *parts: str) -> list[str]:
     """The files of a kernel tree, or of some folders in it: name, time and size, sorted.
 
-    Reading 85,000 files takes ten times as long as asking for their times.
+    Reading 57,000 files takes ten times as long as asking for their times.
     """
     starts = [part for part in parts if (tree / part).exists()] or ["."]
-    found = run(
-        ["find", *starts, "-name", ".git", "-prune", "-o", "-type", "f", "-printf", "%p %T@ %s\n"],
-        cwd=tree,
-        deadline=60,
-    )
+    pruned = [word for path in NO_INPUTS for word in ("-o", "-path", path, "-type", "d")]
+    others = ["(", "-name", ".git", *pruned, ")", "-prune"]
+    files = ["-type", "f", "-printf", "%p %T@ %s\n"]
+    found = run(["find", *starts, *others, "-o", *files], cwd=tree, deadline=60)
     return sorted(found.splitlines())
 
 
