@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """No verdict is green that should not be: tests about the tests' own ground."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -82,6 +84,13 @@ def test_a_test_fails_if_the_kernel_warns_meanwhile(
     assert "assert 1 == 2" in failed["test_of_a_test_that_fails_besides"]
 
 
+@contextmanager
+def elsewhere(bench: Bench, *, fresh: bool = False) -> Iterator[Bench]:
+    """A bench with machines of its own."""
+    with Machines(starter(bench.artefacts)) as machines:
+        yield replace(bench, seats=bench.seats.at(machines, fresh=fresh))
+
+
 ENDS = """
 def test_that_ends_the_guest(guest):
     guest.run("echo b >/proc/sysrq-trigger", timeout=10)
@@ -96,9 +105,8 @@ def test_afterwards(guest):
 
 @pytest.mark.slow
 def test_a_guest_that_is_gone_costs_one_test(bench: Bench, pytester: pytest.Pytester) -> None:
-    with Machines(starter(bench.artefacts)) as machines:
-        elsewhere = replace(bench, seats=bench.seats.at(machines))
-        passed, failed = outcomes(pytester, elsewhere, ENDS)
+    with elsewhere(bench) as another:
+        passed, failed = outcomes(pytester, another, ENDS)
     assert passed == ["test_afterwards"]
     assert set(failed) == {"test_that_ends_the_guest", "test_that_panics"}
     panic = failed["test_that_panics"]
@@ -120,9 +128,8 @@ def test_afterwards(guest):
 
 @pytest.mark.slow
 def test_a_hang_has_a_face_and_costs_one_test(bench: Bench, pytester: pytest.Pytester) -> None:
-    with Machines(starter(bench.artefacts)) as machines:
-        elsewhere = replace(bench, seats=bench.seats.at(machines))
-        passed, failed = outcomes(pytester, elsewhere, HANGS)
+    with elsewhere(bench) as another:
+        passed, failed = outcomes(pytester, another, HANGS)
     assert passed == ["test_afterwards"]
     (text,) = failed.values()
     assert "it did not end in its time" in text
@@ -196,8 +203,8 @@ def test_each_module_or_each_test_has_a_pristine_machine(
     bench: Bench, pytester: pytest.Pytester, fresh: bool
 ) -> None:
     pytester.makepyfile(test_one=LEAVES, test_two="from test_one import test_second")
-    with Machines(starter(bench.artefacts)) as machines:
-        verdict = Verdict(replace(bench, seats=bench.seats.at(machines, fresh=fresh)))
+    with elsewhere(bench, fresh=fresh) as another:
+        verdict = Verdict(another)
         run = pytester.inline_run("-p", "no:cacheprovider", plugins=[fixtures, verdict])
     _, _, failed = run.listoutcomes()
     names = [report.nodeid for report in failed]
