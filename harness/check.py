@@ -4,6 +4,7 @@
 import sys
 from collections.abc import Sequence
 
+from harness import host
 from harness.config import ROOT
 from harness.errors import TestsFailed
 from harness.progress import say, step
@@ -19,6 +20,7 @@ EVERYTHING = ("-m", "", str(GUEST_TESTS), str(LAB_TESTS))
 
 def check() -> None:
     """Lint, types, unit tests, guest tests, the lab's own among them: all, then the verdict."""
+    host.require()  # unit tests need git, gcc and QEMU as well
     python = [sys.executable, "-m"]
     steps = {
         "lint": [*python, "ruff", "check", "--no-cache", "."],
