@@ -11,14 +11,22 @@ while [ "$pid" -gt 1 ]; do
 	read -r _ _ _ pid _ </proc/$pid/stat
 	kept="$kept$pid "
 done
-for environ in $(grep -l "SSH_CONNECTION=$SSH_CONNECTION" /proc/[0-9]*/environ 2>/dev/null); do
-	pid=${environ#/proc/}
-	pid=${pid%/environ}
+read -r started </run/started
+later=
+for path in /proc/[0-9]*; do
+	pid=${path#/proc/}
+	[ "$pid" -gt "$started" ] || continue
 	case $kept in
 	*" $pid "*) ;;
-	*) kill -KILL "$pid" 2>/dev/null ;;
+	*) later="$later $path/environ" ;;
 	esac
 done
+if [ "$later" ]; then
+	for environ in $(grep -l "SSH_CONNECTION=$SSH_CONNECTION" $later 2>/dev/null); do
+		pid=${environ#/proc/}
+		kill -KILL "${pid%/environ}" 2>/dev/null
+	done
+fi
 
 for namespace in /var/run/netns/*; do
 	[ -e "$namespace" ] && ip netns del "${namespace##*/}"

@@ -59,12 +59,12 @@ def hashes(records: dict[int, SkbRecord]) -> dict[int, Hash]:
 def test_the_nics_hash_arrives(bpf: Bpf, nic: Nic, seed: int, to: To) -> None:
     """Of many flows of each kind in random order, and of packets that have no ports."""
     way = redirect(bpf, nic, "redirect_hash", to, bound=True)
-    flows = frames_of(KINDS, 400, seed)
+    flows = frames_of(KINDS, 200, seed)
     frames = [*flows, *without_ports(len(flows))]
     records = way.capture(frames)
-    assert len(records) == 405
+    assert len(records) == 205
     expected = by_oracle(frames, way.rss_key)
-    assert len(set(expected.values())) > 390  # else equal values prove little
+    assert len(set(expected.values())) > 190  # else equal values prove little
     assert hashes(records) == expected
     for sent in frames:
         assert sent.data.startswith(records[sent.id].data)

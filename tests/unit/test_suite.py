@@ -9,15 +9,15 @@ from harness import suite
 
 
 @pytest.fixture(autouse=True)
-def four_processors(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(suite, "usable_processors", lambda: 4)
+def two_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(suite, "usable_processors", lambda: 2)
 
 
 @pytest.mark.parametrize(
     ("arguments", "count"),
     [
-        ([], 4),
-        (["-m", "slow"], 4),
+        ([], 3),
+        (["-m", "slow"], 3),
         (["a", "-x"], 3),
         (["a/test_one.py", "a/test_two.py"], 2),
         (["a/test_one.py"], 0),
