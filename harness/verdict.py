@@ -60,5 +60,5 @@ class Verdict:
             self.passed += report.passed
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        """Ctrl-C has pytest's status of a collection error, and its hook; tell them apart."""
-        self.interrupted = not isinstance(excinfo.value, pytest.Session.Interrupted)
+        """Tell Ctrl-C from what only derives from it: pytest's collection error, xdist's -x."""
+        self.interrupted = type(excinfo.value) is KeyboardInterrupt

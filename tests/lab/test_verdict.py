@@ -12,6 +12,7 @@ from harness.bpf import Bpf, BpfError
 from harness.fixtures import Bench
 from harness.machines import Machines, starter
 from harness.packets import Frame, build, random_flows
+from harness.suite import run_tests
 from harness.topology import CaptureError, Nic, To, redirect
 from harness.verdict import Verdict
 
@@ -210,6 +211,19 @@ def test_each_module_or_each_test_has_a_pristine_machine(
     names = [report.nodeid for report in failed]
     lost = ["test_one.py::test_second"] if fresh else []
     assert names == [*lost, "test_two.py::test_second"]
+
+
+FAILS = """
+def test_fails(guest):
+    assert guest.sh("echo one") == "another"
+"""
+
+
+@pytest.mark.slow
+def test_the_first_failure_ends_a_run_side_by_side(bench: Bench, pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_one=FAILS, test_two=FAILS)
+    with elsewhere(bench) as another:
+        assert not run_tests(another, ["-x", "test_one.py", "test_two.py"], at_once=2)
 
 
 def test_a_frame_that_is_lost_is_no_empty_capture(bpf: Bpf, nic: Nic) -> None:
