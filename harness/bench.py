@@ -22,13 +22,14 @@ from harness import qemu, vm
 from harness.bpf import Bpf, Object, attach, observe, u32
 from harness.build import build
 from harness.config import Layout, Selection, build_root
+from harness.devices import Nic
 from harness.errors import LabError
 from harness.lock import locked
 from harness.packets import build as build_frame
 from harness.packets import random_flows
 from harness.progress import say, step
 from harness.seat import NICS, RESET_SCRIPT
-from harness.topology import Nic, devmap, veth
+from harness.topology import devmap, veth
 
 PACKETS = 100
 WARM_UP = 300  # packets; the 256 buffers posted before XDP came have no headroom and are copied

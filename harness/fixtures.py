@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.bpf import Bpf
+from harness.devices import Nic
 from harness.errors import EXIT_BAD_CALL, LabError
 from harness.evidence import CONSOLE, JOURNAL
 from harness.guard import Interrupted
 from harness.journal import Journal
 from harness.seat import NICS, Seat, Seats
-from harness.topology import Nic
 
 if TYPE_CHECKING:
     from harness.build import Artefacts

@@ -6,40 +6,19 @@ observer has recorded every frame that was sent, so no test can pass on nothing.
 """
 
 import enum
-import errno
 import re
-import select
-import socket
-import struct
-import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from harness.bpf import (
-    BPFCALL,
-    Bpf,
-    Object,
-    attach,
-    batch,
-    by_tap,
-    by_vhost,
-    observe,
-    u32,
-    update,
-)
+from harness.bpf import BPFCALL, Bpf, Object, attach, batch, observe, u32, update
+from harness.devices import Nic, Tap
 from harness.errors import LabError
-from harness.packets import SOURCE_PREFIX, Frame
+from harness.packets import Frame
 from harness.skb import SkbRecord
-from harness.tap import PACKET_AUXDATA
 
 CAPTURE_SECONDS = 10
 BURST = 128  # frames; a veth's ring holds 256 (VETH_RING_SIZE) and drops what does not fit
-SEND_SECONDS = 10.0
 CPUS = 2
-# linux/if_packet.h: tp_status and tp_vlan_tci of struct tpacket_auxdata
-AUXDATA = struct.Struct("=I12xH2x")
-TP_STATUS_VLAN_VALID = 1 << 4
 VETH_INDEX = 100  # v0's, chosen so that the devmap can be filled without asking
 VETH2_INDEX = 200  # of a second pair
 OBSERVER = Object("skb_observer", kept=True)
@@ -59,64 +38,6 @@ class To(enum.Enum):
     VETH = "a veth whose peer runs XDP"
     VETH_GRO = "a veth whose peer has GRO on, and no XDP"
     CPU = "another CPU, by cpumap"
-
-
-@dataclass(frozen=True)
-class Nic:
-    """The NIC under test. packets: an AF_PACKET socket on the host's end of it."""
-
-    device: str
-    packets: socket.socket
-
-    def send(self, frames: Sequence[Frame]) -> None:
-        """Give the NIC the frames, in this order. Raises LabError if it takes none for 10 s."""
-        end = time.monotonic() + SEND_SECONDS
-        for frame in frames:
-            while not self._sent(frame):
-                if time.monotonic() > end:
-                    raise LabError(f"the tap of {self.device} takes no more frames")
-                time.sleep(0.001)
-
-    def receive(self, count: int) -> dict[int, tuple[bytes, int | None]]:
-        """By id, count of the lab's frames that the NIC sends: (data, TCI of a tag beside it).
-
-        Fewer if they don't come within 10 s. Frames that came before count too.
-        """
-        came: dict[int, tuple[bytes, int | None]] = {}
-        end = time.monotonic() + SEND_SECONDS
-        while len(came) < count and time.monotonic() < end:
-            if not select.select([self.packets], [], [], 0.1)[0]:
-                continue
-            data, ancillary, _, _ = self.packets.recvmsg(65536, socket.CMSG_SPACE(AUXDATA.size))
-            if data[6:10] == SOURCE_PREFIX:
-                tags = [_tag(value) for _, kind, value in ancillary if kind == PACKET_AUXDATA]
-                came[int.from_bytes(data[10:12], "big")] = data, tags[0] if tags else None
-        return came
-
-    def _sent(self, frame: Frame) -> bool:
-        try:
-            self.packets.send(frame.data)
-        except OSError as error:
-            if error.errno not in (errno.ENOBUFS, errno.EAGAIN):
-                raise
-            return False
-        return True
-
-
-@dataclass(frozen=True)
-class Tap:
-    """A tap of the guest's, that a process there writes to, or vhost_net: up to 256 frames."""
-
-    device: str
-    bpf: Bpf
-    vhost: bool
-
-    def send(self, frames: Sequence[Frame]) -> None:
-        """Let the frames come in, in this order."""
-        if self.vhost:
-            self.bpf.run([by_vhost(self.device, [frame.data for frame in frames])])
-        else:
-            self.bpf.run([by_tap(self.device, frame.data) for frame in frames])
 
 
 class Way:
@@ -297,8 +218,3 @@ def cpus(redirecting: Object) -> list[str]:
     """Lines that let the object's cpumap lead to both CPUs."""
     values = {u32(cpu): u32(CPUMAP_QUEUE) + u32(0) for cpu in range(CPUS)}
     return update(redirecting.map("cpumap"), values)
-
-
-def _tag(auxdata: bytes) -> int | None:
-    status, tci = AUXDATA.unpack(auxdata[: AUXDATA.size])
-    return tci if status & TP_STATUS_VLAN_VALID else None

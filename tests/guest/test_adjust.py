@@ -7,6 +7,7 @@ from typing import NamedTuple
 import pytest
 
 from harness.bpf import Bpf, Object, u32
+from harness.devices import Nic
 from harness.fixtures import EACH_NIC
 from harness.hints import (
     DONE,
@@ -22,7 +23,7 @@ from harness.hints import (
 )
 from harness.oracle import RssType, rss
 from harness.packets import KINDS, build, random_flows
-from harness.topology import Nic, To, cpus, devmap, lay, redirect, veth
+from harness.topology import To, cpus, devmap, lay, redirect, veth
 
 FIRST_HINTS = Hints((0x11111111, int(RssType.L4)), (ETH_P_8021Q, 0x1111), 0x1111_1111_1111_1111)
 SECOND_HINTS = Hints((0x22222222, 0), (ETH_P_8021AD, 0x2222), 0x2222_2222_2222_2222)

@@ -6,6 +6,7 @@ import itertools
 import pytest
 
 from harness.bpf import Bpf, Object
+from harness.devices import Nic
 from harness.fixtures import EACH_NIC
 from harness.hints import (
     DONE,
@@ -19,7 +20,7 @@ from harness.hints import (
 )
 from harness.oracle import RssType
 from harness.packets import KINDS, build, random_flows
-from harness.topology import Nic, To, redirect
+from harness.topology import To, redirect
 
 FAR_SIDES = pytest.mark.parametrize("to", To, ids=[to.name.lower() for to in To])
 STORE = Object("store_hints")

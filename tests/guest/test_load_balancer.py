@@ -11,10 +11,11 @@ from typing import NamedTuple
 import pytest
 
 from harness.bpf import Bpf, Object, attach
+from harness.devices import Nic
 from harness.hints import Seen, seen
 from harness.oracle import ETH_P_IP, rss
 from harness.packets import KINDS, Frame, build, frame, random_flows
-from harness.topology import Nic, devmap, lay, rss_key, veth
+from harness.topology import devmap, lay, rss_key, veth
 
 FLOWS = 200
 ETHERNET = 14

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from harness.bpf import Bpf, Object, attach, entry, observe
+from harness.devices import Nic
 from harness.hints import (
     DONE,
     ENTRY,
@@ -26,7 +27,6 @@ from harness.topology import (
     CPUMAP_QUEUE,
     VETH2_INDEX,
     VETH_INDEX,
-    Nic,
     To,
     Way,
     devmap,

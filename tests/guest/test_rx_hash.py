@@ -9,12 +9,13 @@ from typing import NamedTuple
 import pytest
 
 from harness.bpf import Bpf, BpfError, Object
+from harness.devices import Nic
 from harness.fixtures import EACH_NIC
 from harness.hints import Hints, give, returned
 from harness.oracle import RssType, rss
 from harness.packets import KINDS, Frame, build, frame, random_flow, random_flows
 from harness.skb import SkbRecord
-from harness.topology import Nic, To, redirect
+from harness.topology import To, redirect
 
 STORE = Object("store_hints")
 FAR_SIDES = pytest.mark.parametrize("to", To, ids=[to.name.lower() for to in To])

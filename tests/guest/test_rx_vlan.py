@@ -4,6 +4,7 @@
 import pytest
 
 from harness.bpf import Bpf, Object
+from harness.devices import Nic
 from harness.hints import (
     DONE,
     ETH_P_8021AD,
@@ -15,7 +16,7 @@ from harness.hints import (
     seen,
 )
 from harness.packets import KINDS, build, random_flows
-from harness.topology import Nic, To, redirect
+from harness.topology import To, redirect
 
 FAR_SIDES = pytest.mark.parametrize("to", To, ids=[to.name.lower() for to in To])
 STORE = Object("store_hints")

@@ -6,6 +6,7 @@ import errno
 import pytest
 
 from harness.bpf import Bpf, BpfError, Object, run_once
+from harness.devices import Nic
 from harness.guest import Guest
 from harness.hints import (
     DONE,
@@ -21,7 +22,7 @@ from harness.hints import (
 )
 from harness.oracle import RssType
 from harness.packets import KINDS, build, random_flows
-from harness.topology import Nic, To, redirect
+from harness.topology import To, redirect
 
 STORE = Object("store_hints")
 STORED = Hints((0x11111111, int(RssType.L4)), (ETH_P_8021AD, 0x1111), 0x1111_1111_1111_1111)

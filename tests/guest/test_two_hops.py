@@ -7,6 +7,7 @@ import struct
 from typing import NamedTuple
 
 from harness.bpf import Bpf, Object, attach, observe
+from harness.devices import Nic
 from harness.hints import (
     ENTRY,
     ETH_P_8021AD,
@@ -22,7 +23,7 @@ from harness.hints import (
 )
 from harness.oracle import RssType, rss
 from harness.packets import KINDS, Frame, build, random_flows
-from harness.topology import VETH2_INDEX, Nic, To, devmap, lay, redirect, veth
+from harness.topology import VETH2_INDEX, To, devmap, lay, redirect, veth
 
 STORE = Object("store_hints")
 IN_TC = Object("tc_redirect")

@@ -7,6 +7,7 @@ import itertools
 import pytest
 
 from harness.bpf import Bpf, Object, attach, observe
+from harness.devices import Nic, Tap
 from harness.hints import (
     DONE,
     ETH_P_8021AD,
@@ -20,7 +21,7 @@ from harness.hints import (
 )
 from harness.oracle import RssType, rss
 from harness.packets import KINDS, Frame, build, random_flows
-from harness.topology import OBSERVE, OBSERVE_ANEW, Nic, Tap, Way, cpus, devmap, lay, veth
+from harness.topology import OBSERVE, OBSERVE_ANEW, Way, cpus, devmap, lay, veth
 
 STORE = Object("store_hints")
 IN_TC = Object("tc_redirect")

@@ -4,6 +4,7 @@
 import pytest
 
 from harness.bpf import XSK, Bpf, BpfError, Object
+from harness.devices import Nic
 from harness.hints import (
     DONE,
     ETH_P_8021AD,
@@ -13,7 +14,7 @@ from harness.hints import (
 )
 from harness.oracle import RssType
 from harness.packets import KINDS, build, random_flows
-from harness.topology import Nic, lay
+from harness.topology import lay
 
 TO_XSK = Object("store_to_xsk")
 

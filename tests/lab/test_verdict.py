@@ -9,11 +9,12 @@ import pytest
 
 from harness import fixtures
 from harness.bpf import Bpf, BpfError
+from harness.devices import Nic
 from harness.fixtures import Bench
 from harness.machines import Machines, starter
 from harness.packets import Frame, build, random_flows
 from harness.suite import run_tests
-from harness.topology import CaptureError, Nic, To, redirect
+from harness.topology import CaptureError, To, redirect
 from harness.verdict import Verdict
 
 pytestmark = pytest.mark.unchanged
