@@ -10,7 +10,7 @@ from pathlib import Path
 from harness import autopsy
 from harness.address import GuestGone
 from harness.allow import AllowList
-from harness.bpf import Bpf
+from harness.bpf import KEPT_ROOT, Bpf
 from harness.console import Splat
 from harness.decode import Symbols
 from harness.errors import LabError
@@ -70,6 +70,8 @@ class Seat:
     def begin(self) -> None:
         """Have the guest as after boot. Raises LabError if it doesn't answer."""
         if not self._clean:
+            # What an earlier session kept loaded may be compiled from other sources.
+            self.machine.guest.sh(f"rm -rf {KEPT_ROOT}/*")
             self._reset("lab: begin")
         self._clean = False
 
