@@ -32,6 +32,9 @@ REPRODUCIBLE = {
     "KBUILD_BUILD_USER": "lab",
     "KBUILD_BUILD_HOST": "lab",
 }
+# What a miss depends on is in the compiler's own list of headers: without this, ccache
+# preprocesses each file once more to find that out, 0.4 s of 1.8.
+CCACHE = {"CCACHE_DEPEND": "1"}
 
 
 @dataclass(frozen=True)
@@ -136,7 +139,7 @@ def _environment(layout: Layout) -> dict[str, str]:
     somebody debugs.
     """
     shared = {"CCACHE_BASEDIR": str(layout.root), "CCACHE_NOHASHDIR": "1"}
-    return REPRODUCIBLE | (shared if layout.apart else {})
+    return REPRODUCIBLE | CCACHE | (shared if layout.apart else {})
 
 
 def _make(

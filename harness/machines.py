@@ -6,6 +6,7 @@ import itertools
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from harness import vm
@@ -18,16 +19,17 @@ from harness.vm import Machine
 Start = Callable[[], AbstractContextManager[Machine]]
 
 
-def starter(artefacts: Artefacts) -> Start:
+def starter(artefacts: Artefacts, *, crowded: bool = False) -> Start:
     """What starts a machine of these, each with a console file of its own.
 
+    crowded: see qemu.Spec.
     Says why one was booted though there is a saved state, or could not be saved.
     """
     consoles = _own_consoles(build_root() / "vm")
 
     @contextmanager
     def start() -> Iterator[Machine]:
-        spec = artefacts.spec(next(consoles))
+        spec = replace(artefacts.spec(next(consoles)), crowded=crowded)
         with vm.boot(spec, artefacts.access, artefacts.state) as machine:
             if machine.remark:
                 say(f"boot      {machine.remark}")

@@ -154,8 +154,7 @@ def _named(arguments: Sequence[str]) -> list[Path]:
 def side_by_side(arguments: Sequence[str]) -> int:
     """How many processes should run the tests that pytest's arguments name; 0: this one does.
 
-    Three for two processors, as a guest waits now and then, or as -n says; one module is
-    not worth another process.
+    One for each processor, or as -n says; one module is not worth another process.
     """
     asked = NUMBER.search(" ".join(arguments))
     if asked:
@@ -167,7 +166,7 @@ def side_by_side(arguments: Sequence[str]) -> int:
         for path in _named(arguments) or [GUEST_TESTS]
         for module in (path.rglob("test_*.py") if path.is_dir() else [path])
     ]
-    count = min(len(modules), usable_processors() * 3 // 2)
+    count = min(len(modules), usable_processors())
     return count if count > 1 else 0
 
 

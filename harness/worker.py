@@ -56,7 +56,7 @@ def pytest_configure(config: pytest.Config) -> None:
     packets.prepare()
     workers: Workers = pickle.loads(told)
     progress.use_stderr()  # stdout is the connection to the other process
-    machines = Machines(starter(workers.artefacts))
+    machines = Machines(starter(workers.artefacts, crowded=True))
     config.add_cleanup(lambda: machines.__exit__())
     seats = Seats(machines, equipment(workers.artefacts), fresh=workers.fresh)
     config.pluginmanager.register(fixtures)

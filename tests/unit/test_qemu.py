@@ -66,6 +66,13 @@ def test_counting_instructions_adds_icount_and_nothing_else() -> None:
     assert counting == [*WITHOUT_TAPS, "-icount", "shift=0,sleep=off"]
 
 
+def test_among_others_tcg_runs_both_cpus_in_one_thread() -> None:
+    crowded = argv(replace(SPEC, tap_fds=(), crowded=True))
+    assert [word for word in crowded if word not in WITHOUT_TAPS] == ["tcg,thread=single"]
+    kvm = replace(SPEC, accelerator=Accelerator("kvm", "host", "it works"))
+    assert argv(replace(kvm, crowded=True)) == argv(kvm)
+
+
 def test_ram_in_a_file_is_shared_with_it_until_it_is_saved() -> None:
     plain = replace(SPEC, tap_fds=())
     size_and_path = "memory-backend-file,id=ram,size=512M,mem-path=/proc/self/fd/5"
@@ -81,6 +88,7 @@ def test_the_shape_is_what_the_guest_sees() -> None:
     again = replace(
         SPEC, monitor_fd=3, tap_fds=(4, 5), console=Path("/elsewhere"), ram=Ram(6, saved=True)
     )
+    again = replace(again, crowded=True)
     assert shape(again) == shape(SPEC)
     assert shape(replace(SPEC, tap_fds=())) != shape(SPEC)
     assert shape(replace(SPEC, cpus=1)) != shape(SPEC)

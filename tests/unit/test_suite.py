@@ -16,9 +16,9 @@ def two_processors(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("arguments", "count"),
     [
-        ([], 3),
-        (["-m", "slow"], 3),
-        (["a", "-x"], 3),
+        ([], 2),
+        (["-m", "slow"], 2),
+        (["a", "-x"], 2),
         (["a/test_one.py", "a/test_two.py"], 2),
         (["a/test_one.py"], 0),
         (["a/test_one.py::test_it", "a/test_two.py"], 0),
