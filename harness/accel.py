@@ -15,7 +15,7 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-from harness import qemu, vm
+from harness import emulator, qemu, vm
 from harness.artefact import fingerprint
 from harness.console import ConsoleFile
 from harness.errors import BadCall
@@ -93,7 +93,7 @@ def _probe(console: Path, kernel: Path, initramfs: Path) -> str:
     ours, theirs = socket.socketpair()
     accelerator = qemu.Accelerator("kvm", KVM_CPU, "probe")
     spec = qemu.Spec(kernel, initramfs, accelerator, console, theirs.fileno(), ())
-    with ours, theirs, vm.process(spec) as process:
+    with ours, theirs, emulator.process(spec) as process:
         start = time.monotonic()
         seen = b""
         reader = ConsoleFile(console)

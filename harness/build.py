@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """All artefacts in their order: source, series, kernel, bpftool, programs, image."""
 
+import pickle
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -47,6 +50,12 @@ class Artefacts:
         """Where such a machine is saved."""
         return State(Layout.of(self.selection).variant / "state", self.fingerprint)
 
+    @property
+    def are_saved(self) -> bool:
+        """Whether there is a saved machine of these, with its taps."""
+        taps = tuple(range(len(qemu.NICS)))
+        return self.state.fits(replace(self.spec(Path("console")), tap_fds=taps))
+
     def spec(self, console: Path) -> qemu.Spec:
         """A machine of these, its descriptors still to be filled in."""
         return qemu.Spec(
@@ -54,27 +63,57 @@ class Artefacts:
         )
 
 
-def build(selection: Selection) -> Artefacts:
+def build(selection: Selection, meanwhile: Callable[[], None] = lambda: None) -> Artefacts:
     """Have everything of a selection built; what is current is not made again.
 
+    meanwhile: is done while the tree is read, before anything is made.
     The caller holds the build lock.
     """
     host.require()
     layout = Layout.of(selection)
     tree = source_tree(selection)
-    built = kernel(selection, tree)
+    with ThreadPoolExecutor(1) as pool:
+        listing = pool.submit(artefact.listing, tree)
+        meanwhile()
+        built = kernel(selection, tree, listing.result())
     tools = bpftool.tools(layout, tree)
     programs = progs.programs(layout, built, tools)
     guest_image = image.image(layout, built, tools)
     accelerator = accel.find_out(layout.root, built.vmlinux, guest_image.initramfs)
     keys = image.keys(layout)
-    return Artefacts(
-        selection, built, programs, guest_image, accelerator, Access(keys.client, keys.host_public)
-    )
+    access = Access(keys.client, keys.host_public)
+    made = Artefacts(selection, built, programs, guest_image, accelerator, access)
+    _remember(made)
+    return made
 
 
-def kernel(selection: Selection, tree: Path) -> kbuild.Kernel:
-    """Have the kernel of a selection built from its tree; the caller holds the build lock."""
+def _remember(made: Artefacts) -> None:
+    if last_built(made.selection) == made:
+        return
+    file = _last(made.selection)
+    beside = file.with_name(f"{file.name}.new")
+    beside.write_bytes(pickle.dumps(made))
+    beside.replace(file)
+
+
+def last_built(selection: Selection) -> Artefacts | None:
+    """What the last build of a selection made, None if that can't be told: a guess, no more."""
+    try:
+        made = pickle.loads(_last(selection).read_bytes())
+    except Exception:  # another version of the lab wrote it: anything may come of that
+        return None
+    return made if isinstance(made, Artefacts) and made.selection == selection else None
+
+
+def _last(selection: Selection) -> Path:
+    return Layout.of(selection).variant / "last-built"
+
+
+def kernel(selection: Selection, tree: Path, listing: Sequence[str] = ()) -> kbuild.Kernel:
+    """Have the kernel of a selection built from its tree; the caller holds the build lock.
+
+    listing: of the tree, if it was read already.
+    """
     layout = Layout.of(selection)
     layout.variant.mkdir(parents=True, exist_ok=True)
     base = Base.load(selection.base)
@@ -83,7 +122,8 @@ def kernel(selection: Selection, tree: Path) -> kbuild.Kernel:
         fragments.append(base.series_dir / f"config.{selection.lane}")
     if selection.fragment:
         fragments.append(_user_fragment(selection.fragment))
-    return kbuild.kernel(layout, tree, tuple(fragments), base.objects)
+    listing = listing or artefact.listing(tree)
+    return kbuild.kernel(layout, tree, tuple(fragments), base.objects, listing)
 
 
 def source_tree(selection: Selection) -> Path:

@@ -13,6 +13,7 @@ import logging
 import os
 import socket
 import sys
+import threading
 import time
 from base64 import b64decode
 from collections.abc import Sequence
@@ -52,62 +53,75 @@ class Guest:
     last_command: that `run` was given.
     """
 
-    def __init__(self, transport: paramiko.Transport, connection: socket.socket) -> None:
+    def __init__(
+        self,
+        address: Address,
+        transport: paramiko.Transport,
+        connection: socket.socket,
+        deadline: float,
+    ) -> None:
+        self._address = address
         self._transport = transport
         self._connection = connection
+        self._deadline = time.monotonic() + deadline
+        self._negotiated = threading.Event()
         self._clock_is_wrong = False
         self.last_command = ""
 
     @classmethod
-    def connect(
+    def negotiate(
         cls,
         address: Address,
         *,
         deadline: float,
-        knock: socket.socket | None = None,
+        knock: socket.socket,
         clock_is_wrong: bool = False,
     ) -> "Guest":
-        """Log in where an sshd listens.
+        """Begin to log in where an sshd listens; `log_in` is to follow.
 
-        deadline: seconds, for all of it.
-        knock: from Address.knock(), if that was done before.
+        Meanwhile the guest computes its keys, which is half of what a login takes it.
+        deadline: seconds, from here to the end of `log_in`. knock: from Address.knock().
         clock_is_wrong: the first command sets the guest's clock by the host's, to the second.
-        Raises GuestGone at the deadline, and LabError for a key that does not fit.
         """
-        end = time.monotonic() + deadline
-        connection = knock or address.knock(deadline)
-        guest = cls(paramiko.Transport(connection), connection)
+        transport = paramiko.Transport(knock)
+        guest = cls(address, transport, knock, deadline)
         guest._clock_is_wrong = clock_is_wrong
-        try:
-            guest._log_in(address, end)
-        except paramiko.AuthenticationException:
-            guest.close()
-            raise LabError(f"the guest refuses the key {address.key}") from None
-        except (paramiko.SSHException, EOFError, OSError) as error:
-            guest.close()
-            raise GuestGone(f"no SSH session with the guest: {error!r}") from None
-        except BaseException:
-            guest.close()
-            raise
-        return guest
-
-    def _log_in(self, address: Address, end: float) -> None:
-        try:
-            key = paramiko.Ed25519Key.from_private_key_file(str(address.key))
-            pinned = b64decode(address.host_key.split()[1])
-        except (paramiko.SSHException, OSError, ValueError, IndexError) as error:
-            raise LabError(f"no usable key for the guest in {address.key}: {error}") from None
-        transport = self._transport
         transport.set_log_channel(_LOG)
         options = transport.get_security_options()
         options.kex = ("curve25519-sha256@libssh.org",)
         options.key_types = ("ssh-ed25519",)
         options.ciphers = ("aes128-ctr",)
         options.digests = ("hmac-sha1", "hmac-sha2-256")
-        left = max(0.1, end - time.monotonic())
-        transport.banner_timeout = left
-        transport.handshake_timeout = transport.auth_timeout = left
-        transport.start_client(timeout=left)
+        transport.banner_timeout = deadline
+        transport.handshake_timeout = transport.auth_timeout = deadline
+        transport.start_client(event=guest._negotiated)
+        return guest
+
+    def log_in(self) -> None:
+        """Raises GuestGone, also at the deadline, and LabError for a key that does not fit."""
+        try:
+            self._log_in()
+        except paramiko.AuthenticationException:
+            self.close()
+            raise LabError(f"the guest refuses the key {self._address.key}") from None
+        except (paramiko.SSHException, EOFError, OSError) as error:
+            self.close()
+            raise GuestGone(f"no SSH session with the guest: {error!r}") from None
+        except BaseException:
+            self.close()
+            raise
+
+    def _log_in(self) -> None:
+        file = self._address.key
+        try:
+            key = paramiko.Ed25519Key.from_private_key_file(str(file))
+            pinned = b64decode(self._address.host_key.split()[1])
+        except (paramiko.SSHException, OSError, ValueError, IndexError) as error:
+            raise LabError(f"no usable key for the guest in {file}: {error}") from None
+        transport = self._transport
+        left = max(0.1, self._deadline - time.monotonic())
+        if not self._negotiated.wait(left) or not transport.is_active():
+            raise transport.get_exception() or paramiko.SSHException("no answer in time")
         if transport.get_remote_server_key().asbytes() != pinned:
             raise LabError(
                 "the guest shows another host key than the one it was given",

@@ -126,13 +126,13 @@ class Trial:
         kernel = _what_runs(artefacts.kernel.vmlinux)
         if kernel in known:
             return known[kernel]
-        findings = Findings()
+        findings, at_once = Findings(), side_by_side(arguments)
         with contextlib.ExitStack() as stack:
             try:
-                bench = stack.enter_context(machines_of(artefacts))
+                bench = stack.enter_context(machines_of(artefacts, at_once))
             except LabError as error:
                 return Judgement(Outcome.NOT_BOOTED, why=_told(error), kernel=kernel)
-            passed = run_tests(bench, arguments, findings, at_once=side_by_side(arguments))
+            passed = run_tests(bench, arguments, findings, at_once=at_once)
         outcome = Outcome.PASSED if passed else Outcome.FAILED
         return Judgement(outcome, findings.passed, findings.failed, kernel=kernel)
 

@@ -56,14 +56,20 @@ class Kernel:
         return Symbols(self.vmlinux, self.tree)
 
 
-def kernel(layout: Layout, tree: Path, fragments: tuple[Path, ...], objects: int) -> Kernel:
+def kernel(
+    layout: Layout,
+    tree: Path,
+    fragments: tuple[Path, ...],
+    objects: int,
+    listing: Sequence[str],
+) -> Kernel:
     """Have the kernel of a tree built with fragments merged over tinyconfig.
 
     objects: compiler runs to expect of a build from nothing, for the bar.
+    listing: of the tree.
     Raises LabError for an option that was asked for and dropped.
     """
     obj = layout.objects
-    listing = artefact.listing(tree)
     asked = _asked(tree, fragments)
     wanted = artefact.fingerprint("\n".join(listing), asked)
     built = Kernel(obj / "vmlinux", obj / "usr/gen_init_cpio", tree, wanted)
@@ -116,7 +122,7 @@ def _asked(tree: Path, fragments: tuple[Path, ...]) -> str:
     return artefact.fingerprint(str(tree), _toolchain(), *(path.read_bytes() for path in fragments))
 
 
-def _options(listing: list[str], asked: str) -> str:
+def _options(listing: Sequence[str], asked: str) -> str:
     """A fingerprint of all that .config depends on."""
     return artefact.fingerprint("\n".join(filter(OPTIONS.search, listing)), asked)
 

@@ -184,8 +184,9 @@ def attached(running: Running, directory: Path) -> Iterator[vm.Machine]:
         knock = running.address.knock(vm.BOOT_DEADLINE)
         from harness.guest import Guest  # slow to import; the guest greets meanwhile
 
-        guest = Guest.connect(running.address, deadline=vm.BOOT_DEADLINE, knock=knock)
+        guest = Guest.negotiate(running.address, deadline=vm.BOOT_DEADLINE, knock=knock)
         stack.callback(guest.close)
+        guest.log_in()
         yield vm.Machine(
             guest=guest,
             address=running.address,

@@ -5,7 +5,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 from harness import drivers, keeper, progress, vm
@@ -14,7 +14,7 @@ from harness.build import Artefacts, build
 from harness.config import Selection, build_root
 from harness.errors import BadCall
 from harness.lock import locked
-from harness.machines import starter
+from harness.machines import Early, starter
 from harness.progress import say, step
 from harness.tap import TapUnavailable, open_taps
 
@@ -112,10 +112,14 @@ def shell(command: str) -> int:
         return machine.guest.stream(command, sys.stdin.buffer, sys.stdout.buffer, sys.stderr.buffer)
 
 
-def _own_machine() -> AbstractContextManager[vm.Machine]:
-    with locked(build_root()):
-        artefacts = build(Selection.load())
-    return starter(artefacts)()
+@contextmanager
+def _own_machine() -> Iterator[vm.Machine]:
+    selection = Selection.load()
+    with Early(selection) as early:
+        with locked(build_root()):
+            artefacts = build(selection, meanwhile=early.start)
+        with starter(artefacts, early=early)() as machine:
+            yield machine
 
 
 def put(paths: Sequence[str]) -> None:

@@ -10,27 +10,64 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness import vm
-from harness.build import Artefacts
-from harness.config import build_root
+from harness.build import Artefacts, last_built
+from harness.config import Selection, build_root
 from harness.errors import LabError
 from harness.progress import say
-from harness.vm import Machine
+from harness.vm import LogIn, Machine
 
 Start = Callable[[], AbstractContextManager[Machine]]
+_NUMBERS = itertools.count(1)
 
 
-def starter(artefacts: Artefacts, *, crowded: bool = False) -> Start:
+class Early:
+    """The machine of the last build, started before it is known whether that is current.
+
+    To see that nothing is to be built takes as long as a saved machine needs to start,
+    so both are done at once. One that turns out to be old is thrown away.
+    """
+
+    def __init__(self, selection: Selection) -> None:
+        self._guess = last_built(selection)
+        self._log_in: LogIn | None = None
+        self._stack = contextlib.ExitStack()
+
+    def start(self) -> None:
+        """Start it, if there was a build."""
+        if self._guess:
+            self._log_in = self._stack.enter_context(_start(self._guess))
+
+    def take(self, stack: contextlib.ExitStack, artefacts: Artefacts) -> LogIn | None:
+        """Give it away, with what ends it; None if it is not made of these artefacts."""
+        log_in = self._log_in if self._guess == artefacts else None
+        own = self._stack.pop_all()
+        self._log_in = None
+        if log_in is None:
+            own.close()
+        else:
+            stack.enter_context(own)
+        return log_in
+
+    def __enter__(self) -> "Early":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+
+def starter(artefacts: Artefacts, *, crowded: bool = False, early: Early | None = None) -> Start:
     """What starts a machine of these, each with a console file of its own.
 
-    crowded: see qemu.Spec.
+    crowded: see qemu.Spec. early: the first machine, if it fits.
     Says why one was booted though there is a saved state, or could not be saved.
     """
-    consoles = _own_consoles(build_root() / "vm")
 
     @contextmanager
     def start() -> Iterator[Machine]:
-        spec = replace(artefacts.spec(next(consoles)), crowded=crowded)
-        with vm.boot(spec, artefacts.access, artefacts.state) as machine:
+        with contextlib.ExitStack() as stack:
+            log_in = early.take(stack, artefacts) if early else None
+            log_in = log_in or stack.enter_context(_start(artefacts, crowded=crowded))
+            machine = log_in()
             if machine.remark:
                 say(f"boot      {machine.remark}")
             yield machine
@@ -38,12 +75,17 @@ def starter(artefacts: Artefacts, *, crowded: bool = False) -> Start:
     return start
 
 
-def _own_consoles(directory: Path) -> Iterator[Path]:
-    """Console files that no other run of the lab writes to; those of runs that ended go."""
+def _start(artefacts: Artefacts, *, crowded: bool = False) -> AbstractContextManager[LogIn]:
+    spec = artefacts.spec(_own_console(build_root() / "vm"))
+    return vm.start(replace(spec, crowded=crowded), artefacts.access, artefacts.state)
+
+
+def _own_console(directory: Path) -> Path:
+    """A console file that no other run of the lab writes to; those of runs that ended go."""
     for old in directory.glob("console-*"):
         if not Path(f"/proc/{old.stem.split('-')[1]}").exists():
             old.unlink(missing_ok=True)
-    return (directory / f"console-{os.getpid()}-{number}.log" for number in itertools.count(1))
+    return directory / f"console-{os.getpid()}-{next(_NUMBERS)}.log"
 
 
 class Machines:

@@ -91,6 +91,12 @@ class State:
             raise Unusable("it is another kernel's, image's, QEMU's or command line's")
         return saved
 
+    def fits(self, spec: qemu.Spec) -> bool:
+        """Whether there is a state of this very machine; its files are not looked at."""
+        with contextlib.suppress(Unusable), self.open(spec) or contextlib.nullcontext() as saved:
+            return saved is not None
+        return False
+
     def save(self, spec: qemu.Spec, monitor: Monitor, ram: int) -> None:
         """Save a machine that runs, and let it run on.
 

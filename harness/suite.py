@@ -22,7 +22,7 @@ from harness.fixtures import Bench
 from harness.host import usable_processors
 from harness.lab import how_to_reach, machine_dir
 from harness.lock import locked
-from harness.machines import Machines, starter
+from harness.machines import Early, Machines, starter
 from harness.pcap import Pcap
 from harness.progress import say, step
 from harness.provenance import provenance
@@ -38,27 +38,39 @@ NUMBER = re.compile(r"(?:^| )(?:-n|--numprocesses)[ =]?(\d+)\b")  # xdist's opti
 
 
 @contextmanager
-def own_machines(selection: Selection) -> Iterator[Bench]:
+def own_machines(selection: Selection, at_once: int = 0) -> Iterator[Bench]:
     """Build what is not current; machines of its own for the length of the context.
 
     Only the build is under the build lock: a running VM has read its kernel,
     and the programs lie in a folder that a build replaces as a whole.
+    at_once: see machines_of.
     """
-    packets.prepare()
-    with locked(build_root()):
-        artefacts = build(selection)
-    with machines_of(artefacts) as bench:
-        yield bench
+    with Early(selection) as early:
+        if not at_once:
+            packets.prepare()
+        with locked(build_root()):
+            artefacts = build(selection, *([] if at_once else [early.start]))
+        with machines_of(artefacts, at_once, early) as bench:
+            yield bench
 
 
 @contextmanager
-def machines_of(artefacts: Artefacts) -> Iterator[Bench]:
-    """Machines made of these, for the length of the context; the first one is up."""
+def machines_of(
+    artefacts: Artefacts, at_once: int = 0, early: Early | None = None
+) -> Iterator[Bench]:
+    """Machines made of these, for the length of the context.
+
+    The first one is up, or so many processes can restore theirs at once. early: as in starter.
+    """
     accelerator = artefacts.accelerator
-    with Machines(starter(artefacts)) as machines:
-        with step("boot", f"under {accelerator.name}: {accelerator.reason}") as current:
-            up = "restored" if machines.current().restored else "up"
-            current.note = f"{up} under {accelerator.name}: {accelerator.reason}"
+    with Machines(starter(artefacts, early=early)) as machines:
+        why = f"under {accelerator.name}: {accelerator.reason}"
+        if at_once and artefacts.are_saved:
+            say(f"boot      {at_once} at a time, restored {why}")
+        else:
+            with step("boot", why) as current:
+                up = "restored" if machines.current().restored else "up"
+                current.note = f"{up} {why}"
         yield Bench(Seats(machines, equipment(artefacts)), artefacts)
 
 
@@ -116,12 +128,12 @@ def guest(
     junits = [f"--junit-xml={junit}"] if junit else []
     chosen = bare or _named(arguments) or any(word.startswith(CHOOSES) for word in arguments)
     quick = [] if chosen else ["-m", "not slow"]
-    with (booted_machine if here else own_machines)(selection) as bench:
+    at_once = 0 if here or keep or pcap else side_by_side(arguments)
+    with booted_machine(selection) if here else own_machines(selection, at_once) as bench:
         reports = [report.Report(provenance(selection))] if wanted else []
         looks = [Pcap(build_root() / "pcap")] if pcap else []
         try:
             bench.seats.fresh, bench.seats.keep = fresh, keep
-            at_once = 0 if here or keep or pcap else side_by_side(arguments)
             options = [*junits, *quick, *(["--maxfail=1"] if keep else []), "-n", str(at_once)]
             plugins = [*reports, *looks]
             passed = run_tests(bench, [*arguments, *options], *plugins, bare=bare, at_once=at_once)

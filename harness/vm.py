@@ -5,7 +5,6 @@ import contextlib
 import os
 import re
 import socket
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,9 +15,9 @@ from typing import TYPE_CHECKING, BinaryIO
 from harness import qemu
 from harness.address import Address, GuestGone
 from harness.console import ConsoleFile, Witness
+from harness.emulator import Process, process
 from harness.errors import LabError
 from harness.monitor import Monitor, MonitorError
-from harness.run import dying_with_parent
 from harness.snapshot import State
 from harness.tap import Tap, TapUnavailable, open_taps
 
@@ -29,7 +28,6 @@ BOOT_DEADLINE = 60.0  # seconds to UP, and from there to an SSH session; 2 under
 RESTORE_DEADLINE = 20.0  # seconds to an SSH session with a restored machine; 0.3 under TCG
 UP = b"lab: userspace is up"  # images/rcS.j2, when sshd listens
 POLL = 0.005  # seconds between two looks at the console
-CONSOLE_TAIL = 30  # lines
 FORWARDED = re.compile(r"TCP\[HOST_FORWARD\]\s+\d+\s+127\.0\.0\.1\s+(\d+)")
 
 
@@ -39,65 +37,6 @@ class Access:
 
     key: Path
     host_key: str
-
-
-class Process:
-    """QEMU, and what the host sees of it: its console and whether it still runs."""
-
-    def __init__(self, popen: "subprocess.Popen[bytes]", console: Path) -> None:
-        self._popen = popen
-        self._stderr = console.with_suffix(".qemu")
-        self.console = console
-
-    @property
-    def pid(self) -> int:
-        """QEMU's process ID."""
-        return self._popen.pid
-
-    def running(self) -> bool:
-        """Whether QEMU has not ended."""
-        return self._popen.poll() is None
-
-    def wait(self) -> None:
-        """Until QEMU ends."""
-        self._popen.wait()
-
-    def last_words(self) -> str:
-        """The last line that QEMU itself said."""
-        return (self._said().splitlines() or [""])[-1]
-
-    def failure(self, what: str, hint: str = "") -> LabError:
-        """An error with the console's tail, or with QEMU's own words if the guest said nothing."""
-        tail = ConsoleFile(self.console).tail(CONSOLE_TAIL)
-        if not tail.strip():
-            tail = self._said()
-            what += "; the console is empty"
-        shown = "\n".join(f"    {line}" for line in tail.splitlines())
-        return LabError(f"{what}\n{shown}".rstrip(), hint=hint, log=self.console)
-
-    def _said(self) -> str:
-        return self._stderr.read_text(errors="replace") if self._stderr.exists() else ""
-
-
-@contextmanager
-def process(spec: qemu.Spec) -> Iterator[Process]:
-    """Start QEMU for the length of the context. It dies with this process, also by SIGKILL."""
-    spec.console.parent.mkdir(parents=True, exist_ok=True)
-    spec.console.write_bytes(b"")
-    with spec.console.with_suffix(".qemu").open("wb") as words:
-        popen = subprocess.Popen(
-            dying_with_parent(qemu.argv(spec)),
-            stdin=subprocess.DEVNULL,
-            stdout=words,
-            stderr=subprocess.STDOUT,
-            pass_fds=spec.descriptors,
-            process_group=0,  # Ctrl-C at the terminal is for the lab, which then stops QEMU
-        )
-    try:
-        yield Process(popen, spec.console)
-    finally:
-        popen.kill()
-        popen.wait()
 
 
 @dataclass(frozen=True)
@@ -123,32 +62,56 @@ class Machine:
     remark: str = ""
 
 
+LogIn = Callable[[], Machine]
+
+
 @contextmanager
 def boot(spec: qemu.Spec, access: Access, state: State | None = None) -> Iterator[Machine]:
-    """A machine from its saved state; where there is none it is booted, and saved for next time.
+    """A machine that is logged into: `start`, and what that gives."""
+    with start(spec, access, state) as log_in:
+        yield log_in()
 
+
+@contextmanager
+def start(spec: qemu.Spec, access: Access, state: State | None = None) -> Iterator[LogIn]:
+    """Start a machine from its saved state; call what this gives, once, to be logged into it.
+
+    Where there is no state that call boots one, and saves it for next time.
     spec: comes without descriptors; they are made here. state: None for a machine
-    that is always booted and never saved. Raises LabError with the console's tail when
-    QEMU ends, the guest panics, or there is no SSH session in BOOT_DEADLINE.
+    that is always booted and never saved. The call raises LabError with the console's tail
+    when QEMU ends, the guest panics, or there is no SSH session in BOOT_DEADLINE.
     """
     with contextlib.ExitStack() as stack:
         taps, no_tap = _taps(stack)
         spec = replace(spec, tap_fds=tuple(tap.fd for tap in taps))
-        machine, remark = None, ""
-        if state:
+        restoring = stack.enter_context(contextlib.ExitStack())
+        restored, unusable = None, None
+        try:
+            restored = _restored(restoring, spec, access, state) if state else None
+        except LabError as error:
+            unusable = error
+
+        def log_in() -> Machine:
+            machine, remark = None, ""
             try:
-                machine = stack.enter_context(_restored(spec, access, state))
+                if unusable:
+                    raise unusable
+                machine = restored() if restored else None
             except LabError as error:
                 remark = f"the saved state is not used: {error.message.splitlines()[0]}"
+                restoring.close()  # its QEMU has the taps
+                assert state is not None
                 state.remove()
-        if machine is None:
-            machine = stack.enter_context(_booted(spec, access, state))
-        yield replace(
-            machine,
-            packets=tuple(tap.packets for tap in taps),
-            no_tap=no_tap,
-            remark=machine.remark or remark,
-        )
+            if machine is None:
+                machine = stack.enter_context(_booted(spec, access, state))
+            return replace(
+                machine,
+                packets=tuple(tap.packets for tap in taps),
+                no_tap=no_tap,
+                remark=machine.remark or remark,
+            )
+
+        yield log_in
 
 
 def _taps(stack: contextlib.ExitStack) -> tuple[list[Tap], TapUnavailable | None]:
@@ -161,25 +124,26 @@ def _taps(stack: contextlib.ExitStack) -> tuple[list[Tap], TapUnavailable | None
     return taps, None
 
 
-@contextmanager
-def _restored(spec: qemu.Spec, access: Access, state: State) -> Iterator[Machine | None]:
-    """A machine from its saved state, None if there is none. LabError for one that is no good."""
+def _restored(
+    stack: contextlib.ExitStack, spec: qemu.Spec, access: Access, state: State
+) -> LogIn | None:
+    """What logs into a machine from its saved state, None if there is none.
+
+    Raises LabError for one that is no good.
+    """
     saved = state.open(spec)
     if saved is None:
-        yield None
-        return
-    with contextlib.ExitStack() as stack:
-        with saved:
-            vm, connection = _launched(
-                stack, replace(spec, ram=qemu.Ram(saved.ram.fileno(), saved=True))
-            )
-            saved.verify()  # while QEMU starts
-            try:
-                monitor = Monitor(connection)
-                saved.load(monitor)
-            except MonitorError as error:
-                raise LabError(vm.last_words() or error.message) from None
-        yield _logged_in(stack, vm, monitor, spec, access, restored=True)
+        return None
+    with saved:
+        ram = qemu.Ram(saved.ram.fileno(), saved=True)
+        vm, connection = _launched(stack, replace(spec, ram=ram))
+        saved.verify()  # while QEMU starts
+        try:
+            monitor = Monitor(connection)
+            saved.load(monitor)
+        except MonitorError as error:
+            raise LabError(vm.last_words() or error.message) from None
+    return _knocked(stack, vm, monitor, spec, access, restored=True)
 
 
 @contextmanager
@@ -197,7 +161,7 @@ def _booted(spec: qemu.Spec, access: Access, state: State | None) -> Iterator[Ma
                 remark = f"not saved, for the kernel complained while it booted: {complaints[0]}"
             elif state and file:
                 remark = _save(state, spec, monitor, file.fileno())
-        machine = _logged_in(stack, vm, monitor, spec, access, restored=False)
+        machine = _knocked(stack, vm, monitor, spec, access, restored=False)()
         yield replace(machine, remark=remark)
 
 
@@ -260,7 +224,7 @@ def _await_up(vm: Process) -> list[str]:
     return complaints
 
 
-def _logged_in(
+def _knocked(
     stack: contextlib.ExitStack,
     vm: Process,
     monitor: Monitor,
@@ -268,22 +232,33 @@ def _logged_in(
     access: Access,
     *,
     restored: bool,
-) -> Machine:
+) -> LogIn:
+    """What logs into a machine whose sshd listens; the guest begins to answer at once."""
     deadline = RESTORE_DEADLINE if restored else BOOT_DEADLINE
     address = Address("127.0.0.1", _forwarded_port(vm, monitor), access.key, access.host_key)
     try:
         knock = address.knock(deadline)
-        # Brings paramiko; the guest's sshd begins to answer meanwhile.
+        # Brings paramiko; the guest's sshd greets meanwhile.
         from harness.guest import Guest
 
-        guest = Guest.connect(address, deadline=deadline, knock=knock, clock_is_wrong=restored)
+        guest = Guest.negotiate(address, deadline=deadline, knock=knock, clock_is_wrong=restored)
     except GuestGone as gone:
         raise vm.failure(gone.message) from None
+
     stack.callback(guest.close)
-    console = ConsoleFile(vm.console)
-    return Machine(
-        guest, address, monitor, console, spec.accelerator, (), None, vm.pid, vm.running, restored
-    )
+
+    def log_in() -> Machine:
+        try:
+            guest.log_in()
+        except GuestGone as gone:
+            raise vm.failure(gone.message) from None
+        console = ConsoleFile(vm.console)
+        return Machine(
+            guest, address, monitor, console, spec.accelerator, (), None, vm.pid, vm.running,
+            restored,
+        )  # fmt: skip
+
+    return log_in
 
 
 def _forwarded_port(vm: Process, monitor: Monitor) -> int:

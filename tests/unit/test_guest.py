@@ -199,9 +199,18 @@ def address(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Address
     return Address("127.0.0.1", port, key, f"ssh-ed25519 {server.host_key.get_base64()} lab")
 
 
+def _logged_in(
+    address: Address, deadline: float = TIMEOUT, *, clock_is_wrong: bool = False
+) -> Guest:
+    knock = address.knock(deadline)
+    guest = Guest.negotiate(address, deadline=deadline, knock=knock, clock_is_wrong=clock_is_wrong)
+    guest.log_in()
+    return guest
+
+
 @pytest.fixture(scope="module")
 def guest(address: Address) -> Iterator[Guest]:
-    with Guest.connect(address, deadline=TIMEOUT) as guest:
+    with _logged_in(address) as guest:
         yield guest
 
 
@@ -475,14 +484,14 @@ def test_an_archive_may_not_lead_outside(tmp_path: Path) -> None:
 def test_another_host_key_is_refused(address: Address) -> None:
     wrong = Address(address.host, address.port, address.key, f"ssh-ed25519 {_key().get_base64()}")
     with pytest.raises(LabError, match="another host key"):
-        Guest.connect(wrong, deadline=TIMEOUT)
+        _logged_in(wrong)
 
 
 def test_another_user_key_is_refused(address: Address, tmp_path: Path) -> None:
     (tmp_path / "key").write_text(_private_key())
     wrong = Address(address.host, address.port, tmp_path / "key", address.host_key)
     with pytest.raises(LabError, match="refuses the key"):
-        Guest.connect(wrong, deadline=TIMEOUT)
+        _logged_in(wrong)
 
 
 def test_a_guest_that_vanishes_is_one_clear_error(
@@ -490,7 +499,7 @@ def test_a_guest_that_vanishes_is_one_clear_error(
     server: Server,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    guest = Guest.connect(address, deadline=TIMEOUT)
+    guest = _logged_in(address)
     started = threading.Event()
 
     class Started(io.BytesIO):
@@ -520,15 +529,15 @@ def test_a_login_that_does_not_come_about_is_one_clear_error(
         nobody = Address("127.0.0.1", silent.getsockname()[1], address.key, address.host_key)
         started = time.monotonic()
         with pytest.raises(GuestGone, match="no SSH session"):
-            Guest.connect(nobody, deadline=0.1)
+            _logged_in(nobody, deadline=0.1)
         assert time.monotonic() - started < 2.0
         knock = nobody.knock(TIMEOUT)
         silent.accept()[0].close()  # that of the first try
         silent.accept()[0].close()
         with pytest.raises(GuestGone, match="no SSH session"):
-            Guest.connect(nobody, deadline=TIMEOUT, knock=knock)
+            Guest.negotiate(nobody, deadline=TIMEOUT, knock=knock).log_in()
     with pytest.raises(GuestGone, match="refused"):
-        Guest.connect(nobody, deadline=0.1)
+        _logged_in(nobody, deadline=0.1)
     assert capfd.readouterr() == ("", "")
 
 
@@ -540,7 +549,7 @@ def test_only_the_first_command_sets_a_wrong_clock(
     date.write_text(f'#!/bin/sh\necho "$@" >>{tmp_path}/set\n')
     date.chmod(0o755)
     environment["PATH"] = f"{tmp_path}:{environment['PATH']}"
-    with Guest.connect(address, deadline=TIMEOUT, clock_is_wrong=True) as guest:
+    with _logged_in(address, clock_is_wrong=True) as guest:
         before = time.time()
         if streamed:
             stdout = io.BytesIO()

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A machine that was started before it was known to be the right one is used, or is gone."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.build import last_built
+from harness.fixtures import Bench
+from harness.machines import Early, starter
+
+pytestmark = pytest.mark.unchanged
+
+
+class Started:
+    """An early machine that was started, and its process."""
+
+    def __init__(self, early: Early) -> None:
+        before = _qemus()
+        early.start()
+        (self.process,) = _qemus() - before
+        self.early = early
+
+
+@pytest.fixture
+def started(bench: Bench) -> Iterator[Started]:
+    with starter(bench.artefacts)():
+        pass  # one is saved now, if none was
+    with Early(bench.artefacts.selection) as early:
+        yield Started(early)
+
+
+def _qemus() -> set[Path]:
+    """QEMUs that this process started."""
+    return {
+        process
+        for process in Path("/proc").glob("[0-9]*")
+        if _read(process / "status").startswith("Name:\tqemu")
+        and f"\nPPid:\t{os.getpid()}\n" in _read(process / "status")
+    }
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:  # it has ended
+        return ""
+
+
+def test_the_last_build_is_remembered(bench: Bench) -> None:
+    assert last_built(bench.artefacts.selection) == bench.artefacts
+
+
+def test_one_that_fits_is_the_first_machine(bench: Bench, started: Started) -> None:
+    start = starter(bench.artefacts, early=started.early)
+    with start() as machine:
+        assert machine.qemu_pid == int(started.process.name)
+        assert machine.restored
+        assert machine.guest.sh("echo here") == "here\n"
+    assert started.process not in _qemus()
+    with start() as another:
+        assert another.guest.sh("echo here") == "here\n"
+
+
+def test_one_that_does_not_fit_is_thrown_away(bench: Bench, started: Started) -> None:
+    programs = replace(bench.artefacts.programs, objects=Path("/elsewhere"))
+    changed = replace(bench.artefacts, programs=programs)
+    with starter(changed, early=started.early)() as machine:
+        assert started.process not in _qemus()
+        assert machine.guest.sh("echo here") == "here\n"
+
+
+def test_one_that_nobody_takes_is_thrown_away(bench: Bench) -> None:
+    with Early(bench.artefacts.selection) as early:
+        process = Started(early).process
+    assert process not in _qemus()
