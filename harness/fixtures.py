@@ -23,6 +23,7 @@ from harness.evidence import CONSOLE, JOURNAL
 from harness.guard import Interrupted
 from harness.journal import Journal
 from harness.seat import NICS, Seat, Seats
+from harness.topology import To
 
 if TYPE_CHECKING:
     from harness.build import Artefacts
@@ -143,7 +144,16 @@ def bpf(request: pytest.FixtureRequest, _seat: Seat) -> Bpf:
     return _seat.bpf
 
 
-EACH_NIC = pytest.mark.parametrize("nic", NICS, indirect=True)
+# What a test asks on one way it asks on the others too, but not in the quick suite, unless
+# the others have code of their own for it.
+SLOW = pytest.mark.slow
+EACH_NIC = pytest.mark.parametrize(
+    "nic", [NICS[0], pytest.param(NICS[1], marks=SLOW)], indirect=True
+)
+EACH_FAR_SIDE = pytest.mark.parametrize("to", To, ids=[to.name.lower() for to in To])
+FAR_SIDES = pytest.mark.parametrize(
+    "to", [pytest.param(to, marks=() if to is To.VETH else SLOW, id=to.name.lower()) for to in To]
+)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 from harness.bpf import Bpf, Object, u32
 from harness.devices import Nic
-from harness.fixtures import EACH_NIC
+from harness.fixtures import EACH_NIC, SLOW
 from harness.hints import (
     DONE,
     ETH_P_8021AD,
@@ -90,8 +90,8 @@ def test_the_nics_hash_is_read_right_after_moves(bpf: Bpf, nic: Nic, seed: int) 
         ("eth1", "use_head"),
         ("eth1", "use_meta"),
         ("eth1", "use_head_and_pass"),
-        ("eth2", "use_meta"),
-        ("eth2", "use_head_and_pass"),
+        pytest.param("eth2", "use_meta", marks=SLOW),
+        pytest.param("eth2", "use_head_and_pass", marks=SLOW),
     ],
     indirect=["nic"],
 )

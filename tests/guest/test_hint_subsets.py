@@ -3,11 +3,9 @@
 
 import itertools
 
-import pytest
-
 from harness.bpf import Bpf, Object
 from harness.devices import Nic
-from harness.fixtures import EACH_NIC
+from harness.fixtures import EACH_FAR_SIDE, EACH_NIC
 from harness.hints import (
     DONE,
     ETH_P_8021AD,
@@ -22,7 +20,6 @@ from harness.oracle import RssType
 from harness.packets import KINDS, build, random_flows
 from harness.topology import To, redirect
 
-FAR_SIDES = pytest.mark.parametrize("to", To, ids=[to.name.lower() for to in To])
 STORE = Object("store_hints")
 
 UDP4 = RssType.L3_IPV4 | RssType.L4 | RssType.L4_UDP
@@ -45,7 +42,7 @@ EXTREMES = [
 
 
 @EACH_NIC
-@FAR_SIDES
+@EACH_FAR_SIDE
 def test_what_was_stored_arrives_and_no_more(bpf: Bpf, nic: Nic, to: To, seed: int) -> None:
     hints = dict(enumerate(SUBSETS + EXTREMES))
     way = redirect(bpf, nic, STORE.name, to, lines=give(STORE, hints))

@@ -17,6 +17,8 @@ from harness.oracle import ETH_P_IP, rss
 from harness.packets import KINDS, Frame, build, frame, random_flows
 from harness.topology import devmap, lay, rss_key, veth
 
+pytestmark = pytest.mark.slow
+
 FLOWS = 200
 ETHERNET = 14
 OUTER = struct.Struct("!BBHHHBBH4s4sHHI")  # RFC 791, then RFC 2784 with the key of RFC 2890

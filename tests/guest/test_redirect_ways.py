@@ -9,6 +9,7 @@ import pytest
 
 from harness.bpf import Bpf, Object, attach, entry, observe
 from harness.devices import Nic
+from harness.fixtures import SLOW
 from harness.hints import (
     DONE,
     ENTRY,
@@ -204,7 +205,7 @@ def test_hints_cross_network_namespaces(bpf: Bpf, nic: Nic, seed: int) -> None:
         assert seen(records[number]) == given.over(UNSET), given
 
 
-@pytest.mark.parametrize("kind", ["frames", "skbs"])
+@pytest.mark.parametrize("kind", ["frames", pytest.param("skbs", marks=SLOW)])
 def test_xdp_tx_to_a_veth_peer(bpf: Bpf, nic: Nic, seed: int, kind: str) -> None:
     """v1's program sends back to v0, from another namespace; frames too reach v1 as either."""
     inside = within("far")
@@ -239,7 +240,14 @@ def test_nothing_of_them_goes_on_the_wire(bpf: Bpf, nic: Nic, seed: int) -> None
     assert returned(bpf.dump(STORE.map("returned"))) == dict.fromkeys(HINTS, DONE)
 
 
-@pytest.mark.parametrize("to", [To.VETH_GRO, To.CPU, None], ids=["veth", "cpu", "pass"])
+@pytest.mark.parametrize(
+    "to",
+    [
+        pytest.param(To.VETH_GRO, id="veth"),
+        pytest.param(To.CPU, id="cpu", marks=SLOW),
+        pytest.param(None, id="pass"),
+    ],
+)
 def test_packets_in_many_buffers(bpf: Bpf, nic: Nic, seed: int, to: To | None) -> None:
     store = Object("store_hints_frags")
     bpf.run([f"ip link set dev {nic.device} mtu 9000"])

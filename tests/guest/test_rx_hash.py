@@ -10,7 +10,7 @@ import pytest
 
 from harness.bpf import Bpf, BpfError, Object
 from harness.devices import Nic
-from harness.fixtures import EACH_NIC
+from harness.fixtures import EACH_FAR_SIDE, EACH_NIC, FAR_SIDES
 from harness.hints import Hints, give, returned
 from harness.oracle import RssType, rss
 from harness.packets import KINDS, Frame, build, frame, random_flow, random_flows
@@ -18,7 +18,6 @@ from harness.skb import SkbRecord
 from harness.topology import To, redirect
 
 STORE = Object("store_hints")
-FAR_SIDES = pytest.mark.parametrize("to", To, ids=[to.name.lower() for to in To])
 
 # One type that covers L4, one that does not, as a program may give them.
 UDP4 = RssType.L3_IPV4 | RssType.L4 | RssType.L4_UDP
@@ -56,7 +55,7 @@ def hashes(records: dict[int, SkbRecord]) -> dict[int, Hash]:
 
 
 @EACH_NIC
-@FAR_SIDES
+@EACH_FAR_SIDE
 def test_the_nics_hash_arrives(bpf: Bpf, nic: Nic, seed: int, to: To) -> None:
     """Of many flows of each kind in random order, and of packets that have no ports."""
     way = redirect(bpf, nic, "redirect_hash", to, bound=True)

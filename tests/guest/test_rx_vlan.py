@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """bpf_xdp_store_rx_vlan: a tag given in XDP becomes the skb's on the far side of a redirect."""
 
-import pytest
-
 from harness.bpf import Bpf, Object
 from harness.devices import Nic
+from harness.fixtures import EACH_FAR_SIDE
 from harness.hints import (
     DONE,
     ETH_P_8021AD,
@@ -18,11 +17,10 @@ from harness.hints import (
 from harness.packets import KINDS, build, random_flows
 from harness.topology import To, redirect
 
-FAR_SIDES = pytest.mark.parametrize("to", To, ids=[to.name.lower() for to in To])
 STORE = Object("store_hints")
 
 
-@FAR_SIDES
+@EACH_FAR_SIDE
 def test_every_priority_of_both_protocols(bpf: Bpf, nic: Nic, to: To, seed: int) -> None:
     tags = {
         protocol_number << 4 | priority: (protocol, priority << 12 | 0xA00 + priority)

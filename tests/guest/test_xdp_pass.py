@@ -8,6 +8,7 @@ import pytest
 
 from harness.bpf import Bpf, Object, attach, observe
 from harness.devices import Nic, Tap
+from harness.fixtures import SLOW
 from harness.hints import (
     DONE,
     ETH_P_8021AD,
@@ -38,14 +39,15 @@ class Passing(enum.Enum):
     GENERIC_CPU = "in generic mode, and over a cpumap"
 
 
-PATHS = pytest.mark.parametrize(
-    ("path", "nic"),
-    [
-        *(pytest.param(path, "eth1", id=path.name.lower()) for path in Passing),
-        pytest.param(Passing.NIC, "eth2", id="nic-small"),
-    ],
-    indirect=["nic"],
-)
+def _on_paths(*quick: Passing) -> pytest.MarkDecorator:
+    """On each path, by eth1, and by eth2 on that which its driver has to do with."""
+    by_eth1 = [
+        pytest.param(path, "eth1", id=path.name.lower(), marks=() if path in quick else SLOW)
+        for path in Passing
+    ]
+    by_eth2 = pytest.param(Passing.NIC, "eth2", id="nic-small", marks=SLOW)
+    return pytest.mark.parametrize(("path", "nic"), [*by_eth1, by_eth2], indirect=["nic"])
+
 
 # For each frame, so that each subset comes with and without a tag in the packet.
 SUBSETS = [
@@ -112,18 +114,21 @@ def check(path: Passing, bpf: Bpf, nic: Nic, hints: dict[int, Hints], seed: int)
         assert seen(records[number]) == given.over(before), f"{number}: {given} over {before}"
 
 
-@PATHS
+@_on_paths(*Passing)
 def test_each_subset(bpf: Bpf, nic: Nic, path: Passing, seed: int) -> None:
     check(path, bpf, nic, dict(enumerate(SUBSETS)), seed)
 
 
 @pytest.mark.unchanged
-@PATHS
+@_on_paths(Passing.NIC)
 def test_nothing_stored_nothing_changed(bpf: Bpf, nic: Nic, path: Passing, seed: int) -> None:
     check(path, bpf, nic, dict.fromkeys(range(8), Hints()), seed)
 
 
-@pytest.mark.parametrize(("vhost", "count"), [(False, 12), (True, 96)], ids=["write", "vhost"])
+@pytest.mark.parametrize(
+    ("vhost", "count"),
+    [pytest.param(False, 12, id="write", marks=SLOW), pytest.param(True, 96, id="vhost")],
+)
 def test_on_a_tap(bpf: Bpf, seed: int, vhost: bool, count: int) -> None:
     """A process writes frames to the device, or gives more than a batch of them to vhost_net."""
     hints = dict(zip(range(count), itertools.cycle(SUBSETS), strict=False))

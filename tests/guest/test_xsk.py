@@ -16,6 +16,8 @@ from harness.oracle import RssType
 from harness.packets import KINDS, build, random_flows
 from harness.topology import lay
 
+pytestmark = pytest.mark.slow
+
 TO_XSK = Object("store_to_xsk")
 
 # Each subset of the fields.
