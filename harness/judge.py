@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from harness import patches
+from harness import drivers, patches
 from harness.build import build, origin, source_tree
 from harness.clone import clone
 from harness.config import Layout, Selection, build_root
-from harness.errors import BadCall, LabError
+from harness.errors import BadCall, LabError, TestsFailed
 from harness.kbuild import DoesNotBuild
 from harness.lock import locked
 from harness.patches import Commit
@@ -115,6 +115,25 @@ class Trial:
         with log.open("w") as file, contextlib.redirect_stdout(file):
             judged = self._judge(commit, arguments, known or {})
         return replace(judged, seconds=round(time.monotonic() - started, 1))
+
+    def judge_drivers(self, commit: str, log: Path) -> Judgement:
+        """Build the drivers' lane of a commit and run its KUnit tests; log as in `judge`."""
+        log.parent.mkdir(parents=True, exist_ok=True)
+        started = time.monotonic()
+        with log.open("w") as file, contextlib.redirect_stdout(file):
+            judged = self._judge_drivers(commit)
+        return replace(judged, seconds=round(time.monotonic() - started, 1))
+
+    def _judge_drivers(self, commit: str) -> Judgement:
+        try:
+            drivers.verify(replace(self.selection, commit=commit, lane=drivers.LANE))
+        except TestsFailed as error:
+            return Judgement(Outcome.FAILED, failed={f"KUnit/{drivers.LANE}": _told(error)})
+        except DoesNotBuild as error:
+            return Judgement(Outcome.NOT_BUILT, why=_told(error))
+        except LabError as error:
+            return Judgement(Outcome.NOT_BOOTED, why=_told(error))
+        return Judgement(Outcome.PASSED)
 
     def _judge(
         self, commit: str, arguments: Sequence[str], known: Mapping[str, Judgement]

@@ -8,7 +8,7 @@ from typing import Any
 
 from harness import artefact
 from harness.clone import DoesNotApply
-from harness.config import ROOT, Layout
+from harness.config import ROOT, SERIES_ROOT, Layout
 from harness.errors import TestsFailed
 from harness.judge import Judgement, Outcome, Trial
 from harness.progress import say
@@ -22,11 +22,18 @@ class Case:
     """A kernel to be judged.
 
     make: gives its commit, or raises DoesNotApply. arguments: pytest's.
+    drivers: judged by the KUnit tests of the drivers' lane instead.
     """
 
     name: str
     make: Callable[[], str]
     arguments: tuple[str, ...] = ()
+    drivers: bool = False
+
+    @property
+    def by_drivers(self) -> "Case":
+        """The same, judged there."""
+        return Case(f"{self.name}-drivers", self.make, drivers=True)
 
 
 class Ledger:
@@ -44,6 +51,8 @@ class Ledger:
         self._logs = layout.logs / "mutants"
         self._left = left
         self._tests = artefact.fingerprint(ROOT / "tests" / "guest", ROOT / "bpf-progs")
+        series_dir = SERIES_ROOT / place.selection.base
+        self._drivers_tests = artefact.fingerprint(*sorted(series_dir.glob("config*")))
         try:
             self._entries: dict[str, dict[str, Any]] = json.loads(self.file.read_text())
         except (OSError, ValueError):
@@ -56,7 +65,7 @@ class Ledger:
         except DoesNotApply as error:
             return Judgement(Outcome.NOT_APPLIED, why=f"{error.name}: {error.why}")
         tree = git(self.place.tree, "rev-parse", f"{commit}^{{tree}}").strip()
-        key = artefact.fingerprint(tree, self._tests)
+        key = artefact.fingerprint(tree, self._drivers_tests if case.drivers else self._tests)
         entry = self._entries.get(case.name, {})
         if self._left and entry.get("key") == key:
             told = dict(entry["judgement"])
@@ -65,7 +74,10 @@ class Ledger:
             if case.name != SERIES or outcome is Outcome.PASSED:
                 return Judgement(outcome, passed, **told)
         log = self._logs / f"{case.name}.log"
-        judged = self.place.judge(commit, case.arguments, log, known)
+        if case.drivers:
+            judged = self.place.judge_drivers(commit, log)
+        else:
+            judged = self.place.judge(commit, case.arguments, log, known)
         self._keep(case.name, key, judged)
         return judged
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """`./lab mutants`: a small fault in the series, built and tested; then the next one.
 
-A fault that no test finds is a missing test. To lack a whole patch is a fault too.
+A fault that no test finds is a missing test. To lack a whole patch is a fault too. What
+the guest tests do not find is given to the KUnit tests of the drivers' lane.
 """
 
 from collections.abc import Sequence
@@ -47,8 +48,12 @@ def _faults(ledger: Ledger, directory: Path, names: Sequence[str]) -> None:
     bad = []
     for at, name in enumerate(names, 1):
         make = partial(compose, tree, series, [files[name]], name)
-        judged = ledger.judge(Case(name, make, ("-x",)), {plain.kernel: plain})
-        killed, told = _fate(judged, plain)
+        case = Case(name, make, ("-x",))
+        judged = ledger.judge(case, {plain.kernel: plain})
+        killed, told = _fate(judged)
+        if judged.outcome is Outcome.PASSED:  # or is not in that kernel
+            judged = ledger.judge(case.by_drivers)
+            killed, told = _fate(judged)
         say(f"{at:>3} of {len(names)}  {name:<32} {told} ({judged.seconds:.0f} s)")
         if not killed:
             say(f"           {breaks(files[name])}")
@@ -63,16 +68,14 @@ def breaks(path: Path) -> str:
     return " ".join(path.read_text().partition("\ndiff --git ")[0].split())
 
 
-def _fate(judged: Judgement, plain: Judgement) -> tuple[bool, str]:
+def _fate(judged: Judgement) -> tuple[bool, str]:
     """Whether a fault was found, and how that is told."""
     match judged.outcome:
         case Outcome.FAILED:
             name, why = next(iter(judged.failed.items()))
-            return True, f"killed by {name.rpartition('/')[2]}: {why[:50]}"
+            return True, f"killed by {name.removeprefix('tests/guest/')}: {why[:50]}"
         case Outcome.NOT_BOOTED:
             return True, f"killed: {judged.why}"
-        case Outcome.PASSED if judged.kernel == plain.kernel:
-            return False, "is not in this kernel"
         case Outcome.PASSED:
             return False, "SURVIVED"
         case _:

@@ -2,7 +2,7 @@
 """Which tests each patch of the series owes its place to.
 
 A test falls with a patch if it passes from that patch on and not before, or if it fails
-on the series without that patch alone.
+on the series without that patch alone: a guest test, or else a KUnit test of the drivers' lane.
 """
 
 import json
@@ -42,7 +42,7 @@ class Proof:
 
     def told(self) -> str:
         """In a line."""
-        if not self.compiled:
+        if not self.compiled and not self.proven:
             return "not in this kernel"
         told = f"{len(self.first):>3} first pass with it, {self.without or len(self.falls)} without"
         lost = f", {len(self.lost)} LOST by it" if self.lost else ""
@@ -75,7 +75,10 @@ def _prove(ledger: Ledger, number: int, plain: Judgement) -> Proof:
     before = ledger.judge(_up_to(ledger, number - 1))
     here = ledger.judge(_up_to(ledger, number), {before.kernel: before})
     make = partial(without, ledger.place.tree, commits, {number})
-    lacking = ledger.judge(Case(f"without-{number:04}", make), {plain.kernel: plain})
+    case = Case(f"without-{number:04}", make)
+    lacking = ledger.judge(case, {plain.kernel: plain})
+    if lacking.outcome is Outcome.PASSED:
+        lacking = ledger.judge(case.by_drivers)
     ran = lacking.outcome in (Outcome.PASSED, Outcome.FAILED)
     return Proof(
         number,

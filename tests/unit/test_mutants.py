@@ -24,6 +24,7 @@ class FakeTrial:
 
     tree: Path
     verdict: Callable[[str], Judgement]
+    of_drivers: Callable[[str], Judgement] = lambda _: Judgement(Outcome.PASSED)
     judged: list[str] = field(default_factory=list)
     selection: Selection = field(default_factory=Selection)
 
@@ -43,6 +44,9 @@ class FakeTrial:
     ) -> Judgement:
         self.judged.append(commit)
         return self.verdict(git(self.tree, "show", f"{commit}:x"))
+
+    def judge_drivers(self, commit: str, log: Path) -> Judgement:
+        return self.of_drivers(git(self.tree, "show", f"{commit}:x"))
 
 
 @pytest.fixture
@@ -88,6 +92,10 @@ def ledger(trial: FakeTrial, left: bool = False) -> Ledger:
     return Ledger(trial, left)  # type: ignore[arg-type]
 
 
+def by_kunit(text: str) -> Judgement:
+    return failed("KUnit/drivers") if "in a driver" in text else Judgement(Outcome.PASSED)
+
+
 def by_fault(text: str) -> Judgement:
     for word, judged in {
         "killed": failed("tests/guest/test_x.py::test_y"),
@@ -107,7 +115,8 @@ def by_fault(text: str) -> Judgement:
         ("killed", "killed by test_x.py::test_y: why", True),
         ("hangs", "killed: panic", True),
         ("survives", "SURVIVED", False),
-        ("unused", "is not in this kernel", False),
+        ("unused", "SURVIVED", False),
+        ("in a driver", "killed by KUnit/drivers: why", True),
         ("typo", "does not build: no semicolon", False),
     ],
 )
@@ -121,7 +130,7 @@ def test_what_becomes_of_a_fault(
 ) -> None:
     planted(tmp_path, 5, fault)
     planted(tmp_path, 8, "killed")
-    judging = ledger(FakeTrial(tree, by_fault))
+    judging = ledger(FakeTrial(tree, by_fault, by_kunit))
     if fine:
         mutants._faults(judging, tmp_path, [])
     else:
@@ -199,7 +208,7 @@ def test_a_judgement_comes_back_as_it_was_kept(tree: Path) -> None:
 
 
 def test_which_tests_fall_with_a_patch(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """`old` passes always, `t4` from patch 4 on; 7 breaks `gone`; the kernel knows 1 to 7."""
+    """`old` passes always, `t4` from 4 on; 7 breaks `gone`; the kernel knows 1 to 7, drivers 10."""
 
     def verdict(text: str) -> Judgement:
         numbers = [int(word) for word in text.split()]
@@ -211,14 +220,18 @@ def test_which_tests_fall_with_a_patch(tree: Path, capsys: pytest.CaptureFixture
         outcome = Outcome.FAILED if missing else Outcome.PASSED
         return Judgement(outcome, tuple(passing), missing, kernel=kernel)
 
-    trial = FakeTrial(tree, verdict)
+    def of_drivers(text: str) -> Judgement:
+        return Judgement(Outcome.PASSED) if "10" in text.split() else failed("KUnit/drivers")
+
+    trial = FakeTrial(tree, verdict, of_drivers)
     with pytest.raises(TestsFailed, match=r"no test needs 0003, 0007$"):
-        perpatch.run(ledger(trial), ["3", "4", "7", "8"])
+        perpatch.run(ledger(trial), ["3", "4", "7", "8", "10"])
     lines = capsys.readouterr().out.splitlines()
     assert "0 first pass with it, does not apply (0004: x, hunk #1 of 1" in lines[1]
     assert "1 first pass with it, does not apply" in lines[2]
     assert "1 LOST by it" in lines[3]
     assert "not in this kernel" in lines[4]
+    assert "0 first pass with it, 1 without" in lines[5]
 
 
 def passing(*numbers: int) -> Callable[[str], Judgement]:
