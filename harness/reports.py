@@ -159,7 +159,12 @@ RULES = (
         r"|suspicious RCU usage|bad (unlock balance|contention) detected|held lock freed"
         r"|lock held when returning|Nested lock was not taken|chain_key collision"
         r"|.*-safe -> .*-unsafe lock order detected|.+/\d+ still has locks held)"
-        r"|\[ (BUG|INFO): .* \]$|INFO: trying to register non-static key",
+        r"|\[ (BUG|INFO): .* \]$|INFO: trying to register non-static key"
+        r"|BUG: (MAX_(LOCKDEP|STACK)\w+ too low|key \S+ has not been registered)",
+    ),
+    _stack("scheduling while atomic", r"BUG: scheduling while atomic: ", Rank.CAUSE),
+    _stack(
+        "sleeping while atomic", r"BUG: sleeping function called from invalid context", Rank.CAUSE
     ),
     _stack("BUG", r"bad: scheduling from the idle thread!"),
     _line("BUG", r"softirq: huh, entered softirq"),
