@@ -16,6 +16,7 @@ from harness.reports import (
     BARE_STACK,
     CUT_HERE,
     END_STACK,
+    MARKED_STACK,
     OTHER_CPU,
     RULER,
     RULES,
@@ -112,8 +113,9 @@ class _Report:
         self.time = line.time
         self.has_stack = self.has_stack or bool(STACK_BEGINS.match(line.text))
         if self.rule:
-            stacks = self.rule.end is END_STACK
-            self.bare_stack = stacks and (self.bare_stack or bool(BARE_STACK.match(line.text)))
+            marked = self.rule.end is not END_STACK or MARKED_STACK.match(line.text)
+            bare = self.bare_stack or BARE_STACK.match(line.text)
+            self.bare_stack = bool(bare and not marked)
             self.ended = self.ended or bool(self.rule.end.match(line.text))
         complete = self.ended and not (self.rule and self.rule.tail)
         return complete or len(self.lines) >= MAX_LINES
@@ -174,7 +176,10 @@ class Witness:
                 yield from self._close(past)
         report = self._open.get(line.caller)
         if report and not report.belongs(line, rule):
-            yield from self._close(report)
+            begins = rule is not None or line.text == CUT_HERE
+            # Else, where nothing tells callers apart, a bystander's amid a stack.
+            if begins or line.caller or not report.bare_stack:
+                yield from self._close(report)
             report = None
         if report is None:
             if rule is None and line.text != CUT_HERE:

@@ -45,14 +45,16 @@ CUT_HERE = "------------[ cut here ]------------"
 RULER = re.compile(r"={20,}$")
 STACK_BEGINS = re.compile(r"Call [Tt]race:\s*$|CPU: \d+ (UID|PID): |RIP: |pc : ")
 OTHER_CPU = re.compile(r"NMI backtrace for cpu \d+")
-# Of arm64 and riscv, which put no </TASK> at its end.
-BARE_STACK = re.compile(r"Call trace:\s*$")
+# Of arm64, riscv and x86 before 5.16, which put no </TASK> at its end.
+BARE_STACK = re.compile(r"Call [Tt]race:\s*$")
+MARKED_STACK = re.compile(r" *<[A-Z#]\w*>$")
 AT_ONCE = re.compile(r"")
 END_STACK = re.compile(r" *</TASK>$")
 UNKNOWN = "stack trace"
 
 _END_TRACE = re.compile(r"---\[ end trace ")
-_END_PANIC = re.compile(r"---\[ end Kernel panic")
+_END_PANIC = re.compile(r"---\[ end Kernel panic|Rebooting in \d+ seconds")
+_END_UBSAN = re.compile(rf"{_END_TRACE.pattern}|{RULER.pattern}")
 _REGISTERS = r"(E?[RF]IP|[ER]?SP|R[A-DS][XIP]|R\d\d|[C-GS]S|CR\d|DR\d|PKRU|Code|note): "
 _AFTER_OOPS = re.compile(rf"{_REGISTERS}|\s|Fixing recursive fault|Modules linked in:")
 _MORE = re.compile(
@@ -113,7 +115,8 @@ RULES = (
     _ruled("KCSAN", r"BUG: KCSAN: "),
     _ruled("KFENCE", r"BUG: KFENCE: "),
     _ruled("KMSAN", r"BUG: KMSAN: "),
-    _form("UBSAN", r"UBSAN: [\w -]+ in \S+:\d+", Rank.FORM),
+    # In rulers before 6.6.
+    Rule("UBSAN", re.compile(r"UBSAN: [\w -]+ in \S+:\d+"), _END_UBSAN, Rank.FORM),
     _stack("slab", r"BUG \S.* \((Not tainted|Tainted).*\): ", Rank.CAUSE, loose=True),
     _stack("memory corruption", r"pagealloc: (single bit error|memory corruption)"),
     _form("usercopy", r"usercopy: Kernel memory (exposure|overwrite) attempt detected"),
@@ -121,7 +124,7 @@ RULES = (
     _form("list corruption", r"list_(add|del|move) (corruption|double add)"),
     _form(
         "refcount",
-        r"refcount_t: (saturated|addition on 0|underflow|decrement hit 0|unknown)",
+        r"refcount_t: (saturated|(addition|increment) on 0|underflow|decrement hit 0|unknown)",
         Rank.FAULT,
     ),
     _form("ODEBUG", r"ODEBUG: (?!out of memory|Out of memory|selftest passed|\d)", Rank.FAULT),
@@ -189,8 +192,13 @@ RULES = (
         Rank.FORM,
         loose=True,
     ),
-    # 6.12: 'CPU: 0 PID: 1 at file:line function'; 7.3: 'file:line at function, CPU#0: comm/pid'.
-    _form("WARNING", r"WARNING: (CPU: \d+ PID: \d+ at |(\S+:\d+ )?at .*, CPU#\d+: )", Rank.FORM),
+    # 6.12: 'CPU: 0 PID: 1 at file:line function'; 7.3: 'file:line at function, CPU#0: comm/pid';
+    # before 3.11: 'at file:line function'.
+    _form(
+        "WARNING",
+        r"WARNING: (CPU: \d+ PID: \d+ at |(\S+:\d+ )?at .*, CPU#\d+: |at \S+:\d+ \S+\+0x)",
+        Rank.FORM,
+    ),
     _form("BUG", r"(\w+: )?skb_(over|under)_panic: "),
     _stack("BUG", r"sysfs: cannot create duplicate filename|unchecked MSR access error: "),
     # 'BUG: ' at the start of a message, also where the file has a prefix: by convention a fault.
