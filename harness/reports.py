@@ -61,11 +61,14 @@ _MORE = re.compile(
     rf"{_REGISTERS}|\s|$|CPU: |Hardware name: |Modules linked in:|irq event stamp: "
     r"|(hard|soft)irqs last |Call [Tt]race:|Sending NMI from|NMI backtrace for|rcu: (?!INFO: rcu)"
     r"|INFO: (lockdep is turned off|task .* (is )?blocked on )|Showing |task:|Workqueue: |Stopper: "
-    r"|pool \d|workqueue \w"
+    r"|pool \d|workqueue \w|Task dump for CPU "
     r"|\d+ locks? held by|no locks held|locks held by|---\[ end trace |FIX \S+: |page_owner "
     r"|page last |page has been|Mem-Info:|active_anon:|Node \d|lowmem_reserve|Free swap|Total swap"
-    r"|SLUB: |oom_reaper: |\d+ (pages|total pagecache) |handlers:|\[<.*>\] |Disabling IRQ"
-    r"|ref_tracker: |skb |Future hung task reports"
+    r"|SLUB: |oom_reaper: |\d+ (pages|total pagecache) |handlers:|\[(<.*>|[0-9a-f]{8,})\] "
+    r"|Disabling IRQ|ref_tracker: |skb |Future hung task reports"
+    r"|(Object|Slab) 0x|(Allocated|Freed) in "
+    # Behind all locks; lockdep's own rulers are of other lengths.
+    r"|={45}$"
 )
 
 
@@ -115,8 +118,9 @@ RULES = (
     _ruled("KCSAN", r"BUG: KCSAN: "),
     _ruled("KFENCE", r"BUG: KFENCE: "),
     _ruled("KMSAN", r"BUG: KMSAN: "),
-    # In rulers before 6.6.
+    # In rulers before 6.6; with UBSAN_TRAP as the cause of an oops.
     Rule("UBSAN", re.compile(r"UBSAN: [\w -]+ in \S+:\d+"), _END_UBSAN, Rank.FORM),
+    _oops("UBSAN", r"UBSAN: [\w -]+ at \S+\+0x", Rank.FAULT),
     _stack("slab", r"BUG \S.* \((Not tainted|Tainted).*\): ", Rank.CAUSE, loose=True),
     _stack("memory corruption", r"pagealloc: (single bit error|memory corruption)"),
     _form("usercopy", r"usercopy: Kernel memory (exposure|overwrite) attempt detected"),
@@ -129,12 +133,14 @@ RULES = (
     ),
     _form("ODEBUG", r"ODEBUG: (?!out of memory|Out of memory|selftest passed|\d)", Rank.FAULT),
     _form("ref tracker", r"ref_tracker: (.* has \d+/\d+ users at|reference already released)"),
+    # The headline is syzkaller's.
+    _line("kmemleak", r"BUG: memory leak$", tail=re.compile(r"unreferenced object |  ")),
     _line(
         "kmemleak",
         r"(kmemleak: )?unreferenced object 0x[0-9a-f]+ \(size \d+\):",
         tail=re.compile(r"(kmemleak: )?  "),
     ),
-    _line("kmemleak", r"kmemleak: \d+ new suspected memory leaks"),
+    _line("kmemleak", r"kmemleak: [1-9]\d* new suspected memory leaks"),
     # CPUs and tasks that don't get on.
     _stack("soft lockup", r"((NMI )?watchdog: )?BUG: soft lockup - ", gathers=True),
     _stack(
@@ -179,10 +185,11 @@ RULES = (
         r"|(CPU \d+ )?Unable to handle kernel |Unhandled fault: |Kernel attempted to \w+ user page"
         r"|kernel tried to execute |unable to execute userspace code|Insufficient stack space to"
         r"|(\S+: )?PANIC: (double fault|early exception|invalid or fatal|Unsupported|Fail)"
-        r"|CFI failure at |(traps: )?Missing ENDBR: |Thread overran stack, or stack corrupted"
+        r"|CFI failure at |Thread overran stack, or stack corrupted"
         r"|.{1,16}: Corrupted page table at address ",
         Rank.FAULT,
     ),
+    _oops("Oops", r"(traps: )?Missing ENDBR: ", Rank.CAUSE),
     _oops("BUG", r"[kK]ernel BUG at ", Rank.FAULT),
     _oops(
         "Oops",
@@ -208,7 +215,7 @@ RULES = (
     _line(
         "device leak",
         r"unregister_netdevice: waiting for \S+ to become free",
-        tail=re.compile(r"ref_tracker: |\s"),
+        tail=re.compile(r"ref_tracker: |\s|$"),
     ),
     _line("page pool leak", r"\w+\(\) stalled pool shutdown: "),
     _line("page pool leak", r"\w+\(\) page_pool refcnt -?\d+ violation"),
@@ -245,9 +252,15 @@ RULES = (
         unless=re.compile(r"Memory cgroup out of memory|CONSTRAINT_MEMCG"),
     ),
     _line("out of memory", r"Out of memory(: Kill| and no killable)"),
-    _stack("page allocation failure", r"\S.{0,15}: page allocation (failure|stall)", loose=True),
+    _stack(
+        "page allocation failure",
+        r"\S.{0,15}: (page allocation (failure|stall)|vmalloc( error|: allocation failure): )",
+        loose=True,
+    ),
     # What was lost may have been a fault.
     _line("lost messages", r"\*\* \d+ printk messages dropped \*\*"),
+    # What is shown of a page or a packet before a BUG() or a WARN, or for no fault.
+    _form("", r"page: ?\S* ?refcount:-?\d+ |skb len=\d+ headroom="),
     # Stacks that were asked for, or that are a part of another's report.
     _stack(
         "", r"sysrq: Show |NMI backtrace for cpu \d+|task:\S.*\bstate:|FAULT_INJECTION: forcing"
