@@ -120,9 +120,14 @@ class _Report:
         complete = self.ended and not (self.rule and self.rule.tail)
         return complete or len(self.lines) >= MAX_LINES
 
-    def is_past(self, now: float) -> bool:
-        """Whether nothing of it can come any more."""
-        return now - self.time > (GATHERING if self.rule and self.rule.gathers else PAUSE)
+    def is_past(self, line: _Line) -> bool:
+        """Whether nothing of it can come any more, now that this line has come."""
+        if line.caller is None:
+            return False
+        passed = line.time - self.time
+        if passed < -PAUSE:  # another kernel boots
+            return True
+        return passed > (GATHERING if self.rule and self.rule.gathers else PAUSE)
 
     def splats(self) -> list[Splat]:
         """What it comes to; nothing for a stack that is no fault."""
@@ -172,7 +177,7 @@ class Witness:
         self._stamped = self._stamped or line.caller is not None
         rule = self._rule(line)
         for past in self._reports():
-            if past.is_past(line.time):
+            if past.is_past(line):
                 yield from self._close(past)
         report = self._open.get(line.caller)
         if report and not report.belongs(line, rule):
