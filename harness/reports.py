@@ -193,7 +193,7 @@ RULES = (
     _oops("BUG", r"[kK]ernel BUG at ", Rank.FAULT),
     _oops(
         "Oops",
-        r"Oops: |(Internal error: |Oops\b|Kernel BUG).*\[#\d+\]"
+        r"(Internal error: |Oops\b|Kernel BUG).*\[#\d+\]"
         r"|general protection fault(, (probably|maybe) for .*)?: [0-9a-f]{4} \[#\d+\]"
         r"|[\w -]+: [0-9a-f]{4} \[#\d+\]",
         Rank.FORM,
