@@ -58,7 +58,8 @@ _END_UBSAN = re.compile(rf"{_END_TRACE.pattern}|{RULER.pattern}")
 _REGISTERS = r"(E?[RF]IP|[ER]?SP|R[A-DS][XIP]|R\d\d|[C-GS]S|CR\d|DR\d|PKRU|Code|note): "
 _AFTER_OOPS = re.compile(rf"{_REGISTERS}|\s|Fixing recursive fault|Modules linked in:")
 _MORE = re.compile(
-    rf"{_REGISTERS}|\s|$|CPU: |Hardware name: |Modules linked in:|irq event stamp: "
+    rf"{_REGISTERS}|(pstate|x\d+|(pc|lr|sp) ): |\s|$|CPU: |Tainted: |Hardware name: "
+    r"|Modules linked in:|Sched_ext: |irq event stamp: "
     r"|(hard|soft)irqs last |Call [Tt]race:|Sending NMI from|NMI backtrace for|rcu: (?!INFO: rcu)"
     r"|INFO: (lockdep is turned off|task .* (is )?blocked on )|Showing |task:|Workqueue: |Stopper: "
     r"|pool \d|workqueue \w|Task dump for CPU "
