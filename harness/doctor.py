@@ -18,7 +18,7 @@ from harness.progress import say
 from harness.qemu import Accelerator
 from harness.run import run
 from harness.source import SPACE_GIB
-from harness.tap import TapUnavailable, open_taps
+from harness.tap import TapUnavailable, close_taps, open_taps
 
 CGROUPS = Path("/sys/fs/cgroup")
 
@@ -98,7 +98,7 @@ def _why_no_tap() -> TapUnavailable | None:
         (tap,) = open_taps(1)
     except TapUnavailable as reason:
         return reason
-    tap.close()
+    close_taps([tap])
     return None
 
 

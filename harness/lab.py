@@ -16,7 +16,7 @@ from harness.errors import BadCall
 from harness.lock import locked
 from harness.machines import Early, starter
 from harness.progress import say, step
-from harness.tap import TapUnavailable, open_taps
+from harness.tap import TapUnavailable, close_taps, open_taps
 
 
 def machine_dir() -> Path:
@@ -67,10 +67,10 @@ def boot() -> keeper.Running:
 
 def _tap_can_be_had() -> bool:
     try:
-        (tap,) = open_taps(1)
+        (tap,) = open_taps()
     except TapUnavailable:
         return False
-    tap.close()
+    close_taps([tap])
     return True
 
 

@@ -17,7 +17,8 @@ import os
 import signal
 import socket
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -68,21 +69,29 @@ class Tap:
     fd: int
     packets: socket.socket
 
-    def close(self) -> None:
-        """Give both descriptors up; with QEMU's copy gone, the tap is gone."""
-        self.packets.close()
-        os.close(self.fd)
+
+def close_taps(taps: Sequence[Tap]) -> None:
+    """Give their descriptors up; with QEMU's copies gone, the taps are gone.
+
+    All at once: each waits for RCU grace periods of the host, 20 ms.
+    """
+    descriptors = [number for tap in taps for number in (tap.packets.detach(), tap.fd)]
+    if descriptors:
+        with ThreadPoolExecutor(len(descriptors)) as pool:
+            list(pool.map(os.close, descriptors))
 
 
-def open_taps(count: int = 1, name: str = "lab") -> list[Tap]:
+def open_taps(
+    count: int = 1, name: str = "lab", meanwhile: Callable[[], None] = lambda: None
+) -> list[Tap]:
     """Make taps, called name0, name1, ..., all in one new namespace.
 
-    Raises TapUnavailable.
+    meanwhile: is done while the host's kernel makes them. Raises TapUnavailable.
     """
     reasons: list[str] = []
     for namespaces in _NAMESPACES if os.geteuid() == 0 else _NAMESPACES[:1]:
         try:
-            return _made_in(namespaces, [f"{name}{index}" for index in range(count)])
+            return _made_in(namespaces, [f"{name}{index}" for index in range(count)], meanwhile)
         except _Refused as reason:
             reasons.append(str(reason))
     raise TapUnavailable(
@@ -95,7 +104,7 @@ class _Refused(Exception):
     """What a child said that could make no taps."""
 
 
-def _made_in(namespaces: int, names: Sequence[str]) -> list[Tap]:
+def _made_in(namespaces: int, names: Sequence[str], meanwhile: Callable[[], None]) -> list[Tap]:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours, theirs, contextlib.ExitStack() as made:
         # Not a program: a Python that starts takes longer than all the rest of a machine's
@@ -106,7 +115,9 @@ def _made_in(namespaces: int, names: Sequence[str]) -> list[Tap]:
         made.callback(_end, child)
         ours.settimeout(DEADLINE)
         theirs.close()
-        taps = []
+        meanwhile()
+        taps: list[Tap] = []
+        made.callback(close_taps, taps)
         for name in names:
             try:
                 said, fds, _, _ = socket.recv_fds(ours, 1024, 2)
@@ -115,7 +126,6 @@ def _made_in(namespaces: int, names: Sequence[str]) -> list[Tap]:
             if not fds:
                 raise _Refused(said.decode() or "the child was killed")
             taps.append(Tap(name, fds[0], socket.socket(fileno=fds[1])))
-            made.callback(taps[-1].close)
         made.pop_all()
         _end(child)
         return taps

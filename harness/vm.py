@@ -19,7 +19,7 @@ from harness.emulator import Process, process
 from harness.errors import LabError
 from harness.monitor import Monitor, MonitorError
 from harness.snapshot import State
-from harness.tap import Tap, TapUnavailable, open_taps
+from harness.tap import Tap, TapUnavailable, close_taps, open_taps
 
 if TYPE_CHECKING:
     from harness.guest import Guest
@@ -116,12 +116,16 @@ def start(spec: qemu.Spec, access: Access, state: State | None = None) -> Iterat
 
 def _taps(stack: contextlib.ExitStack) -> tuple[list[Tap], TapUnavailable | None]:
     try:
-        taps = open_taps(len(qemu.NICS))
+        taps = open_taps(len(qemu.NICS), meanwhile=_import_guest)
     except TapUnavailable as reason:
         return [], reason
-    for tap in taps:
-        stack.callback(tap.close)
+    stack.callback(close_taps, taps)
     return taps, None
+
+
+def _import_guest() -> None:
+    """Have it imported, which brings paramiko and takes long."""
+    import harness.guest  # noqa: F401
 
 
 def _restored(
@@ -238,7 +242,6 @@ def _knocked(
     address = Address("127.0.0.1", _forwarded_port(vm, monitor), access.key, access.host_key)
     try:
         knock = address.knock(deadline)
-        # Brings paramiko; the guest's sshd greets meanwhile.
         from harness.guest import Guest
 
         guest = Guest.negotiate(address, deadline=deadline, knock=knock, clock_is_wrong=restored)

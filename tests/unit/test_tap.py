@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from harness import tap
-from harness.tap import TapUnavailable, open_taps
+from harness.tap import TapUnavailable, close_taps, open_taps
 
 HEADER = 10  # bytes of a struct virtio_net_hdr, as long as QEMU has not asked for 12
 FRAME = bytes.fromhex("525400123456 525400654321 0800") + bytes(range(46))
@@ -49,9 +49,8 @@ def taps(count: int = 1) -> Iterator[list[tap.Tap]]:
     try:
         yield made
     finally:
-        for each in made:
-            with contextlib.suppress(OSError):
-                each.close()
+        with contextlib.suppress(OSError):  # a test may have closed some
+            close_taps(made)
 
 
 def read(fd: int) -> bytes:
