@@ -90,7 +90,7 @@ def trace(words: Sequence[str]) -> None:
     with suite.own_machines(Selection.load()) as bench:
         plugin = Trace(words[:at], build_root() / "trace")
         try:
-            passed = suite.run_tests(bench, words[at + 1 :], plugin)
+            passed = suite.run_tests(bench, [*words[at + 1 :], "-n", "0"], plugin)
         except KeyboardInterrupt:
             raise (plugin.refused or KeyboardInterrupt) from None
     for file in plugin.files:
