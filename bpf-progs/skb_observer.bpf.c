@@ -51,6 +51,7 @@ static __always_inline void record(struct __sk_buff *ctx, struct skb_record *rec
 	rec->vlan_present = ctx->vlan_present;
 	rec->pkt_type = ctx->pkt_type;
 	rec->meta_len = shinfo->meta_len;
+	rec->pfmemalloc = BPF_CORE_READ_BITFIELD(skb, pfmemalloc);
 	if (len > SKB_RECORD_DATA)
 		len = SKB_RECORD_DATA;
 	if (len && !bpf_skb_load_bytes(ctx, 0, rec->data, len))

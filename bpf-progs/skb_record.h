@@ -33,7 +33,8 @@ struct skb_record {
 	__u8 sw_hash;
 	__u8 vlan_present;
 	__u8 pkt_type;
-	__u16 meta_len;
+	__u8 meta_len;
+	__u8 pfmemalloc;
 	__u16 data_len;
 	__u32 meta;
 	__u8 data[SKB_RECORD_DATA];

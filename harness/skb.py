@@ -25,7 +25,8 @@ LAYOUT: Final = (
     ("sw_hash", "B"),
     ("vlan_present", "B"),
     ("pkt_type", "B"),
-    ("meta_len", "H"),
+    ("meta_len", "B"),
+    ("pfmemalloc", "B"),
     ("data_len", "H"),
     ("meta", "I"),
     ("data", "128s"),
@@ -41,7 +42,7 @@ class SkbRecord:
     tstamp, hwtstamp: ns, as in the skb and its shared info; 0 if not set.
     len: bytes, from the Ethernet header on; ifindex: of skb->dev; cpu: where
     the observer ran. protocol, vlan_proto: EtherTypes in host order.
-    l4_hash, sw_hash, vlan_present: 0 or 1. pkt_type: PACKET_HOST (0) and so on.
+    l4_hash, sw_hash, vlan_present, pfmemalloc: 0 or 1. pkt_type: PACKET_HOST (0) and so on.
     meta_len: bytes of XDP metadata; meta: the first four of
     them. data: the first data_len bytes of the
     frame, at most 128.
@@ -63,6 +64,7 @@ class SkbRecord:
     vlan_present: int
     pkt_type: int
     meta_len: int
+    pfmemalloc: int
     data_len: int
     meta: int
     data: bytes
