@@ -195,6 +195,24 @@ def test_generic_xdp_drops_hints_of_what_a_device_transmits(bpf: Bpf, nic: Nic, 
         assert seen(records[sent.id]) == by_nic(sent, way.rss_key)
 
 
+def test_generic_xdp_drops_hints_of_what_it_sends_back(bpf: Bpf, nic: Nic, seed: int) -> None:
+    """By v1 to v0, whose skb is the one that was sent: what it has of a tag would be seen."""
+    lines = [
+        *veth(napi=False),
+        *devmap(PLAIN),
+        STORE.load(),
+        *give(STORE, HINTS),
+        attach(STORE.program("tx"), "v1", "xdpgeneric"),
+    ]
+    way = lay(bpf, nic, PLAIN.name, "to_dev", lines, observed=["v0"], mode="xdpgeneric")
+    frames = frames_of(seed)
+    records = way.capture(frames)
+    assert len(records) == len(HINTS)
+    assert returned(bpf.dump(STORE.map("returned"))) == dict.fromkeys(HINTS, DONE)
+    for sent in frames:
+        assert seen(records[sent.id]) == by_nic(sent, way.rss_key)
+
+
 def test_hints_cross_network_namespaces(bpf: Bpf, nic: Nic, seed: int) -> None:
     """The container's case: the frame's first skb is one of another namespace."""
     lines = [*veth(namespace="far"), *devmap(STORE), *give(STORE, HINTS)]
