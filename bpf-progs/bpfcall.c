@@ -7,8 +7,9 @@
  *	bpfcall live PROGRAM IFINDEX REPEAT <FRAME
  *		REPEAT live frames, as if they had come in by that device
  *
- *	bpfcall tap DEVICE <FRAME
- *		one frame that comes in by an existing tap
+ *	bpfcall tap DEVICE wait|nowait <FRAME
+ *		one frame that comes in by an existing tap, written by a call that
+ *		may wait, or may not: tun has another way for each
  *
  *	bpfcall zero MAPS
  *		has the observer whose maps are pinned there begin anew
@@ -94,10 +95,11 @@ static void live(char **argv)
 
 static void tap(char **argv)
 {
+	int flags = strcmp(argv[1], "nowait") ? O_RDWR : O_RDWR | O_NONBLOCK;
 	struct ifreq request = { .ifr_flags = IFF_TAP | IFF_NO_PI };
 	static char frame[4096];
 	ssize_t len = read(STDIN_FILENO, frame, sizeof(frame));
-	int fd = checked("/dev/net/tun", open("/dev/net/tun", O_RDWR));
+	int fd = checked("/dev/net/tun", open("/dev/net/tun", flags));
 
 	strncpy(request.ifr_name, argv[0], IFNAMSIZ - 1);
 	checked(argv[0], ioctl(fd, TUNSETIFF, &request));
@@ -149,7 +151,7 @@ int main(int argc, char **argv)
 		entry(argv + 2);
 	else if (argc == 5 && !strcmp(argv[1], "live"))
 		live(argv + 2);
-	else if (argc == 3 && !strcmp(argv[1], "tap"))
+	else if (argc == 4 && !strcmp(argv[1], "tap"))
 		tap(argv + 2);
 	else if (argc == 3 && !strcmp(argv[1], "zero"))
 		memset(mapped(argv[2], "counts", sizeof(struct skb_counts)), 0,

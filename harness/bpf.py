@@ -160,9 +160,9 @@ def run_once(program: str, metadata: bytes, frame: bytes) -> str:
     )
 
 
-def by_tap(device: str, frame: bytes) -> str:
-    """The line that lets a frame come in by a tap of the guest's."""
-    return f"{_printf(frame)} | {BPFCALL} tap {device}"
+def by_tap(device: str, frame: bytes, *, wait: bool) -> str:
+    """The line that lets a frame come in by a tap of the guest's; wait: without O_NONBLOCK."""
+    return f"{_printf(frame)} | {BPFCALL} tap {device} {'wait' if wait else 'nowait'}"
 
 
 def by_vhost(device: str, frames: Sequence[bytes]) -> str:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Where frames come in: the NIC under test, from the host, or a tap of the guest's."""
 
+import enum
 import errno
 import select
 import socket
@@ -62,20 +63,33 @@ class Nic:
         return True
 
 
+class Giving(enum.Enum):
+    """How a tap of the guest's is given frames. Each goes by another function of tun's.
+
+    A write that may wait leaves XDP to the generic code (tun_can_build_skb()).
+    """
+
+    WRITE = "write(), which may wait"
+    WRITE_NOWAIT = "write(), with O_NONBLOCK"
+    VHOST = "vhost_net, up to 256 at once"
+
+
 @dataclass(frozen=True)
 class Tap:
-    """A tap of the guest's, that a process there writes to, or vhost_net: up to 256 frames."""
+    """A tap of the guest's."""
 
     device: str
     bpf: Bpf
-    vhost: bool
+    giving: Giving
 
     def send(self, frames: Sequence[Frame]) -> None:
         """Let the frames come in, in this order."""
-        if self.vhost:
-            self.bpf.run([by_vhost(self.device, [frame.data for frame in frames])])
+        data = [frame.data for frame in frames]
+        if self.giving is Giving.VHOST:
+            self.bpf.run([by_vhost(self.device, data)])
         else:
-            self.bpf.run([by_tap(self.device, frame.data) for frame in frames])
+            wait = self.giving is Giving.WRITE
+            self.bpf.run([by_tap(self.device, frame, wait=wait) for frame in data])
 
 
 def _tag(auxdata: bytes) -> int | None:

@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from harness.bpf import Bpf, Object, attach, observe
-from harness.devices import Nic, Tap
+from harness.devices import Giving, Nic, Tap
 from harness.fixtures import SLOW
 from harness.hints import (
     DONE,
@@ -126,10 +126,14 @@ def test_nothing_stored_nothing_changed(bpf: Bpf, nic: Nic, path: Passing, seed:
 
 
 @pytest.mark.parametrize(
-    ("vhost", "count"),
-    [pytest.param(False, 12, id="write", marks=SLOW), pytest.param(True, 96, id="vhost")],
+    ("giving", "count"),
+    [
+        pytest.param(Giving.WRITE, 12, id="write", marks=SLOW),
+        pytest.param(Giving.WRITE_NOWAIT, 12, id="nowait", marks=SLOW),
+        pytest.param(Giving.VHOST, 96, id="vhost"),
+    ],
 )
-def test_on_a_tap(bpf: Bpf, seed: int, vhost: bool, count: int) -> None:
+def test_on_a_tap(bpf: Bpf, seed: int, giving: Giving, count: int) -> None:
     """A process writes frames to the device, or gives more than a batch of them to vhost_net."""
     hints = dict(zip(range(count), itertools.cycle(SUBSETS), strict=False))
     bpf.run(
@@ -144,7 +148,7 @@ def test_on_a_tap(bpf: Bpf, seed: int, vhost: bool, count: int) -> None:
         ]
     )
     flows = random_flows(len(hints), seed, KINDS)
-    way = Way(bpf, Tap("t0", bpf, vhost), STORE)
+    way = Way(bpf, Tap("t0", bpf, giving), STORE)
     records = way.capture([build(flow, number) for number, flow in enumerate(flows)])
     assert len(records) == len(hints)
     assert returned(bpf.dump(STORE.map("returned"))) == dict.fromkeys(hints, DONE)
