@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from harness import packets
 from harness.bpf import Bpf
 from harness.devices import Nic
 from harness.errors import EXIT_BAD_CALL, LabError
@@ -45,6 +46,11 @@ class Bench:
 
 BENCH = pytest.StashKey[Bench]()
 SEAT = pytest.StashKey[Seat]()
+
+
+def pytest_collection_finish() -> None:
+    """Have scapy imported while the first test waits for its guest: not before, both are work."""
+    packets.prepare()
 
 
 @pytest.hookimpl(wrapper=True)

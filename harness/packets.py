@@ -117,7 +117,7 @@ def source_address(frame_id: int) -> str:
 
 
 def prepare() -> None:
-    """Have scapy imported by another thread, while this one waits for a machine."""
+    """Have scapy imported by another thread, while this one waits for a guest."""
     threading.Thread(target=_layers, name="import scapy", daemon=True).start()
 
 

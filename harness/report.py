@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import jinja2
 import pytest
 from _pytest.junitxml import xml_key
 
@@ -175,6 +174,8 @@ class Report:
         return self._render("report.md.j2", autoescape=False)
 
     def _render(self, template: str, *, autoescape: bool) -> str:
+        import jinja2  # slow to import, and no page is asked for as a rule
+
         environment = jinja2.Environment(
             loader=jinja2.FileSystemLoader(Path(__file__).parent),
             undefined=jinja2.StrictUndefined,

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import fixtures, keeper, packets, report
+from harness import fixtures, keeper, report
 from harness.build import Artefacts, build
 from harness.config import ROOT, Selection, build_root
 from harness.errors import BadCall, TestsFailed
@@ -46,8 +46,6 @@ def own_machines(selection: Selection, at_once: int = 0) -> Iterator[Bench]:
     at_once: see machines_of.
     """
     with Early(selection) as early:
-        if not at_once:
-            packets.prepare()
         with locked(build_root()):
             artefacts = build(selection, *([] if at_once else [early.start]))
         with machines_of(artefacts, at_once, early) as bench:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from harness import fixtures, packets, progress
+from harness import fixtures, progress
 from harness.build import Artefacts
 from harness.fixtures import Bench
 from harness.machines import Machines, starter
@@ -53,7 +53,6 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     # execnet ends a worker whose other end is gone, but lets the test that runs go on.
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    packets.prepare()
     workers: Workers = pickle.loads(told)
     progress.use_stderr()  # stdout is the connection to the other process
     machines = Machines(starter(workers.artefacts, crowded=True))
