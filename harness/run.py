@@ -155,6 +155,9 @@ def _collect(
 ) -> None:
     pipe = process.stdout or process.stderr
     assert pipe is not None
+    if not (log or on_line):  # all at once: find(1) lists 40,000 lines
+        kept.append(pipe.read().decode(errors="replace"))
+        return
     with contextlib.ExitStack() as files:
         sink = files.enter_context(log.open("ab", buffering=0)) if log else None
         if sink:
