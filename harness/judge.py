@@ -5,7 +5,7 @@ import contextlib
 import enum
 import hashlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -110,19 +110,11 @@ class Trial:
         kernels is not tested again. Raises LabError if the lab can't do that, BadCall
         if there is no such test.
         """
-        log.parent.mkdir(parents=True, exist_ok=True)
-        started = time.monotonic()
-        with log.open("w") as file, contextlib.redirect_stdout(file):
-            judged = self._judge(commit, arguments, known or {})
-        return replace(judged, seconds=round(time.monotonic() - started, 1))
+        return _logged(log, lambda: self._judge(commit, arguments, known or {}))
 
     def judge_drivers(self, commit: str, log: Path) -> Judgement:
         """Build the drivers' lane of a commit and run its KUnit tests; log as in `judge`."""
-        log.parent.mkdir(parents=True, exist_ok=True)
-        started = time.monotonic()
-        with log.open("w") as file, contextlib.redirect_stdout(file):
-            judged = self._judge_drivers(commit)
-        return replace(judged, seconds=round(time.monotonic() - started, 1))
+        return _logged(log, lambda: self._judge_drivers(commit))
 
     def _judge_drivers(self, commit: str) -> Judgement:
         try:
@@ -154,6 +146,14 @@ class Trial:
             passed = run_tests(bench, arguments, findings, at_once=at_once)
         outcome = Outcome.PASSED if passed else Outcome.FAILED
         return Judgement(outcome, findings.passed, findings.failed, kernel=kernel)
+
+
+def _logged(log: Path, judge: Callable[[], Judgement]) -> Judgement:
+    log.parent.mkdir(parents=True, exist_ok=True)
+    started = time.monotonic()
+    with log.open("w") as file, contextlib.redirect_stdout(file):
+        judged = judge()
+    return replace(judged, seconds=round(time.monotonic() - started, 1))
 
 
 def _what_runs(vmlinux: Path) -> str:
