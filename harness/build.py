@@ -75,7 +75,7 @@ def build(selection: Selection, meanwhile: Callable[[], None] = lambda: None) ->
     with ThreadPoolExecutor(1) as pool:
         listing = pool.submit(artefact.listing, tree)
         meanwhile()
-        built = kernel(selection, tree, listing.result())
+    built = kernel(selection, tree, listing.result())
     tools = bpftool.tools(layout, tree)
     programs = progs.programs(layout, built, tools)
     guest_image = image.image(layout, built, tools)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness import artefact, kbuild, kconfig, kunit, vm
-from harness.build import Artefacts, build
+from harness.build import Artefacts, build, origin
 from harness.config import SERIES_ROOT, Layout, Selection, build_root
 from harness.console import Witness
 from harness.errors import BadCall, LabError, TestsFailed
@@ -21,6 +21,10 @@ from harness.source import BASE_TAG, git
 LANE = "drivers"
 SUITE = re.compile(r"# Subtest: (\S+)")
 COMPLAINT = re.compile(r"^\S+\.[chS]:\d+.*\b(?:warning|error): .*$", re.MULTILINE)
+
+
+class DoesNotBoot(LabError):
+    """The kernel was built, and did not come up, or not through its KUnit tests."""
 
 
 def verify(selection: Selection) -> Artefacts:
@@ -36,7 +40,8 @@ def verify(selection: Selection) -> Artefacts:
     fragments = (series_dir / "config", series_dir / f"config.{LANE}")
     with locked(build_root()):
         artefacts = build(selection)
-        sources = touched(layout.linux, layout.objects)
+        base = git(origin(selection), "rev-parse", BASE_TAG).strip()  # a clone has no tags
+        sources = touched(layout.linux, layout.objects, base)
         _strictly(layout, artefacts.kernel, fragments, sources)
     suites, splats = _run(artefacts, build_root() / "vm")
     for suite in suites:
@@ -48,12 +53,12 @@ def verify(selection: Selection) -> Artefacts:
     return artefacts
 
 
-def touched(tree: Path, objects: Path) -> tuple[Path, ...]:
+def touched(tree: Path, objects: Path, base: str) -> tuple[Path, ...]:
     """The C files that differ from the base and have an object, as paths in the tree.
 
     Raises LabError for one that was not compiled, by itself or as part of another.
     """
-    names = git(tree, "diff", "--name-only", "--diff-filter=d", BASE_TAG, "--", "*.c").split()
+    names = git(tree, "diff", "--name-only", "--diff-filter=d", base, "--", "*.c").split()
     sources = tuple(Path(name) for name in names)
     compiled = tuple(path for path in sources if (objects / path).with_suffix(".o").exists())
     texts = [(tree / path).read_text() for path in compiled]
@@ -107,6 +112,6 @@ def _run(artefacts: Artefacts, directory: Path) -> tuple[list[kunit.Suite], list
             begun = SUITE.findall(console.read_text(errors="replace")) if console.exists() else []
             if begun:
                 error.hint = error.hint or f"the last KUnit suite that began is {begun[-1]}"
-            raise
+            raise DoesNotBoot(error.message, hint=error.hint, log=error.log) from None
         current.note = f"up under {accelerator.name}: {accelerator.reason}"
     return kunit.parse(results), [splat.text for splat in splats]

@@ -123,7 +123,7 @@ class Trial:
             return Judgement(Outcome.FAILED, failed={f"KUnit/{drivers.LANE}": _told(error)})
         except DoesNotBuild as error:
             return Judgement(Outcome.NOT_BUILT, why=_told(error))
-        except LabError as error:
+        except drivers.DoesNotBoot as error:
             return Judgement(Outcome.NOT_BOOTED, why=_told(error))
         return Judgement(Outcome.PASSED)
 
