@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness import artefact, kbuild, kconfig, kunit, vm
-from harness.build import Artefacts, build, origin
+from harness.build import Artefacts, build
 from harness.config import SERIES_ROOT, Layout, Selection, build_root
 from harness.console import Witness
 from harness.errors import BadCall, LabError, TestsFailed
@@ -23,42 +23,48 @@ SUITE = re.compile(r"# Subtest: (\S+)")
 COMPLAINT = re.compile(r"^\S+\.[chS]:\d+.*\b(?:warning|error): .*$", re.MULTILINE)
 
 
-class DoesNotBoot(LabError):
-    """The kernel was built, and did not come up, or not through its KUnit tests."""
-
-
 def verify(selection: Selection) -> Artefacts:
     """Build the lane's kernel, compile strictly what the series touches, run the KUnit tests.
 
-    Raises TestsFailed for a warning, a case that did not pass, or a report of the kernel,
-    LabError if a suite did not run.
+    Raises TestsFailed for a warning, and what run_tests raises.
     """
     if selection.tree:
         raise BadCall("--drivers is for the series: without --tree")
     layout = Layout.of(selection)
-    series_dir = SERIES_ROOT / selection.base
-    fragments = (series_dir / "config", series_dir / f"config.{LANE}")
     with locked(build_root()):
         artefacts = build(selection)
-        base = git(origin(selection), "rev-parse", BASE_TAG).strip()  # a clone has no tags
-        sources = touched(layout.linux, layout.objects, base)
-        _strictly(layout, artefacts.kernel, fragments, sources)
+        sources = touched(layout.linux, layout.objects)
+        _strictly(layout, artefacts.kernel, _fragments(selection), sources)
+    run_tests(artefacts)
+    return artefacts
+
+
+def run_tests(artefacts: Artefacts) -> None:
+    """Boot the lane's kernel, which runs its KUnit tests.
+
+    Raises TestsFailed for a case that did not pass, or a report of the kernel,
+    kunit.DoesNotRun if a suite did not run.
+    """
     suites, splats = _run(artefacts, build_root() / "vm")
     for suite in suites:
         passed = sum(case.passed and not case.skipped for case in suite.cases)
         say(f"kunit     {suite.name}: {passed} of {suite.planned} cases passed")
-    kunit.judge(suites, kunit.promised(kconfig.read_fragment(fragments[1])))
+    asked = kconfig.read_fragment(_fragments(artefacts.selection)[-1])
+    kunit.judge(suites, kunit.promised(asked))
     if splats:
         raise TestsFailed("the kernel complained during the KUnit tests\n" + "\n".join(splats))
-    return artefacts
 
 
-def touched(tree: Path, objects: Path, base: str) -> tuple[Path, ...]:
-    """The C files that differ from the base and have an object, as paths in the tree.
+def _fragments(selection: Selection) -> tuple[Path, ...]:
+    return tuple(SERIES_ROOT / selection.base / name for name in ("config", f"config.{LANE}"))
+
+
+def touched(tree: Path, objects: Path) -> tuple[Path, ...]:
+    """The C files that differ from the tree's base and have an object, as paths in the tree.
 
     Raises LabError for one that was not compiled, by itself or as part of another.
     """
-    names = git(tree, "diff", "--name-only", "--diff-filter=d", base, "--", "*.c").split()
+    names = git(tree, "diff", "--name-only", "--diff-filter=d", BASE_TAG, "--", "*.c").split()
     sources = tuple(Path(name) for name in names)
     compiled = tuple(path for path in sources if (objects / path).with_suffix(".o").exists())
     texts = [(tree / path).read_text() for path in compiled]
@@ -112,6 +118,6 @@ def _run(artefacts: Artefacts, directory: Path) -> tuple[list[kunit.Suite], list
             begun = SUITE.findall(console.read_text(errors="replace")) if console.exists() else []
             if begun:
                 error.hint = error.hint or f"the last KUnit suite that began is {begun[-1]}"
-            raise DoesNotBoot(error.message, hint=error.hint, log=error.log) from None
+            raise kunit.DoesNotRun(error.message, hint=error.hint, log=error.log) from None
         current.note = f"up under {accelerator.name}: {accelerator.reason}"
     return kunit.parse(results), [splat.text for splat in splats]

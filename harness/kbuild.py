@@ -71,7 +71,7 @@ def kernel(
 
     objects: compiler runs to expect of a build from nothing, for the bar.
     listing: of the tree.
-    Raises LabError for an option that was asked for and dropped.
+    Raises DoesNotBuild, also for an option that was asked for and dropped.
     """
     obj = layout.objects
     asked = _asked(tree, fragments)
@@ -235,7 +235,7 @@ def _configure(layout: Layout, tree: Path, fragments: tuple[Path, ...], inputs: 
     _make(layout, tree, ["olddefconfig"], log)
     lost = kconfig.dropped(asked, kconfig.parse(config.read_text()), tree)
     if lost:
-        raise LabError(
+        raise DoesNotBuild(
             "options that were asked for were dropped:\n  " + "\n  ".join(map(str, lost)),
             hint="set what they depend on in the same fragment, or drop them there",
             log=log,
@@ -257,7 +257,7 @@ class _counter:
 
 
 class DoesNotBuild(LabError):
-    """The compiler or the linker refused the tree; the message has its words."""
+    """Configuration, compiler or linker refused the tree; the message has their words."""
 
 
 def _first_error(error: CommandFailed) -> LabError:

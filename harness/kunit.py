@@ -64,6 +64,10 @@ def parse(text: str) -> list[Suite]:
     return suites
 
 
+class DoesNotRun(LabError):
+    """The kernel was built, and did not come up, or not through all of its KUnit tests."""
+
+
 def promised(options: Iterable[str]) -> list[str]:
     """What configuration options promise: X_KUNIT_TEST a suite x, or several, x_y and so on."""
     suffix = "_KUNIT_TEST"
@@ -71,15 +75,15 @@ def promised(options: Iterable[str]) -> list[str]:
 
 
 def judge(suites: Iterable[Suite], wanted: Iterable[str]) -> None:
-    """Raise TestsFailed unless all cases passed, LabError if a suite or a case did not run."""
+    """Raise TestsFailed unless all cases passed, DoesNotRun if a suite or a case did not run."""
     suites = list(suites)
     ran = [f"{suite.name}_" for suite in suites]
     missing = [name for name in wanted if not any(has.startswith(f"{name}_") for has in ran)]
     if missing or not ran:
-        raise LabError(f"KUnit suites that did not run: {', '.join(missing) or 'all'}")
+        raise DoesNotRun(f"KUnit suites that did not run: {', '.join(missing) or 'all'}")
     for suite in suites:
         if suite.passed and (not suite.planned or len(suite.cases) != suite.planned):
-            raise LabError(
+            raise DoesNotRun(
                 f"KUnit: {suite.name} ended after {len(suite.cases)} of {suite.planned} cases"
             )
     complaints = [complaint for suite in suites for complaint in _complaints(suite)]

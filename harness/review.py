@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness import kbuild
+from harness import kbuild, kconfig
 from harness.build import kernel
 from harness.clone import check_out
 from harness.config import Base, Layout, Selection
@@ -30,6 +30,7 @@ from harness.source import git
 LANE = "w1"
 DRIVERS = "config.drivers"
 COMPLAINT = re.compile(r"^(?P<file>[^\s:]+\.[chS]):\d+(?::\d+)?: (?P<text>(?:warning|error): .*)$")
+NEW_OPTION = re.compile(r"^\+(?:menu)?config (\w+)", re.MULTILINE)
 # The sign-off is that of the person who posts the series, and what a Fixes: tag
 # names is in no history here: the base is one commit. Whether MAINTAINERS covers a
 # new file is a question, not a fault.
@@ -86,11 +87,12 @@ class _Reviewer:
         self._place = place
         self._tree = place.tree
         self._layout = Layout.of(replace(place.selection, lane=LANE))
-        names = ("config", DRIVERS)
-        self._fragments = tuple(path for name in names if (path := series_dir / name).exists())
+        self._fragment = self._layout.variant / "config"
+        self._asked = [path for name in ("config", DRIVERS) if (path := series_dir / name).exists()]
         self._sparse = bool(shutil.which("sparse"))
         self._base = f"{commits[0].hash}^"
-        touched = self._git("diff", "--name-only", self._base, commits[-1].hash)
+        self._last = commits[-1].hash
+        touched = self._git("diff", "--name-only", self._base, self._last)
         self._touched = [name for name in touched if name.endswith((".c", ".h"))]
         self._known: set[Complaint] = set()
 
@@ -141,13 +143,30 @@ class _Reviewer:
         sources = [name for name in self._touched if name[-2:] == ".c"]
         targets = [_object(name) for name in sources if (self._tree / name).exists()]
         printed = kbuild.complaints(
-            self._layout, self._tree, self._fragments, targets, self._sparse
+            self._layout, self._tree, (self._config(),), targets, self._sparse
         )
         top = self._layout.objects
         return set(complaints(printed, top, self._tree))
 
+    def _config(self) -> Path:
+        asked = "".join(path.read_text() for path in self._asked)
+        later = git(self._tree, "diff", "HEAD", self._last, "--", "*Kconfig*")
+        self._fragment.parent.mkdir(parents=True, exist_ok=True)
+        self._fragment.write_text(without_later(asked, later))
+        return self._fragment
+
     def _git(self, *words: str) -> list[str]:
         return git(self._tree, *words).splitlines()
+
+
+def without_later(asked: str, later: str) -> str:
+    """What is asked of a configuration, without the options that later patches bring.
+
+    later: their diff of Kconfig's files.
+    """
+    lacking = set(NEW_OPTION.findall(later))
+    lines = asked.splitlines(keepends=True)
+    return "".join(line for line in lines if lacking.isdisjoint(kconfig.parse(line)))
 
 
 def complaints(printed: str, cwd: Path, tree: Path) -> Iterator[Complaint]:

@@ -8,7 +8,7 @@ import pytest
 from harness import series
 from harness.errors import BadCall
 from harness.patches import Commit
-from harness.review import complaints
+from harness.review import complaints, without_later
 
 # As gcc 12, sparse 0.6.4 and kernel-doc print them.
 PRINTED = """\
@@ -34,6 +34,29 @@ def test_complaints_are_told_by_file_and_without_lines() -> None:
         ("net/core/filter.c", "warning: Function parameter 'a' not described in 'f'"),
         ("/lab/build/obj/include/generated/asm.h", "warning: of a made file"),
     ]
+
+
+ASKED = """\
+# Over `config`.
+CONFIG_IGC=y
+CONFIG_IGC_KUNIT_TEST=y
+# CONFIG_IGC_LEDS is not set
+"""
+LATER = """\
+--- a/drivers/net/ethernet/intel/Kconfig
++++ b/drivers/net/ethernet/intel/Kconfig
+@@ -380,4 +380,10 @@ config IGC
+ config IGC
+-config IGC_OLD
++config IGC_KUNIT_TEST
++\tbool "KUnit tests for igc"
++menuconfig IGC_LEDS
+"""
+
+
+def test_a_patch_is_not_asked_for_options_of_later_ones() -> None:
+    assert without_later(ASKED, LATER) == "# Over `config`.\nCONFIG_IGC=y\n"
+    assert without_later(ASKED, "") == ASKED
 
 
 COMMITS = [Commit("0" * 40, f"patch {number}") for number in range(1, 13)]
