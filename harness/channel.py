@@ -3,10 +3,14 @@
 
 import os
 import shlex
+import signal
+import socket
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import paramiko
+from paramiko.common import MSG_CHANNEL_REQUEST
 
 from harness.address import GuestGone
 from harness.errors import BadCall, LabError
@@ -41,14 +45,37 @@ class _Ended(Exception):
     """Nobody reads this channel any more."""
 
 
-def wrap(command: str, prefix: str = "") -> bytes:
-    """What is sent for a command: a second shell waits for it, to report a signal as 128+N.
+class Transport(paramiko.Transport):
+    """paramiko's, but it hears that a signal ended a command: exit-signal, RFC 4254 6.10.
 
-    dropbear reports death by signal in a message of its own (exit-signal, RFC
-    4254 6.10), which paramiko drops. `exit` keeps the outer shell from exec'ing
-    the inner one.
+    paramiko 5.1 drops that message, and the command would have no status.
     """
-    wrapped = os.fsencode(f"{prefix}/bin/sh -c {shlex.quote(command)}; exit $?")
+
+    def __init__(self, connection: socket.socket) -> None:
+        super().__init__(connection)
+        handlers = paramiko.Transport._channel_handler_table  # type: ignore[attr-defined]
+        self._channel_handler_table = {**handlers, MSG_CHANNEL_REQUEST: _on_request}
+
+
+def _on_request(channel: Any, message: paramiko.Message) -> None:
+    at = message.packet.tell()
+    if message.get_text() != "exit-signal":
+        message.packet.seek(at)
+        channel._handle_request(message)
+        return
+    message.get_boolean()
+    number = getattr(signal, f"SIG{message.get_text()}", 0)
+    channel.exit_status = 128 + number
+    channel.status_event.set()
+
+
+def wrap(command: str, prefix: str = "") -> bytes:
+    """What is sent for a command: its shell stays, to report a program's signal as 128+N.
+
+    dropbear 2022.83 has words for some signals only, and says nothing of the others. With
+    `eval` what is wrong with the command's syntax ends with the command.
+    """
+    wrapped = os.fsencode(f"{prefix}eval {shlex.quote(command)}; exit $?")
     if len(wrapped) > MAX_COMMAND:
         raise BadCall(
             f"a command of {len(wrapped)} bytes; the guest's sshd takes {MAX_COMMAND}",

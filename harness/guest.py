@@ -25,7 +25,7 @@ import paramiko
 
 from harness import terminal, transfer
 from harness.address import Address, GuestGone
-from harness.channel import GuestCommandFailed, GuestTimeout, Sink, converse
+from harness.channel import GuestCommandFailed, GuestTimeout, Sink, Transport, converse
 from harness.errors import EXIT_INTERRUPTED, LabError
 
 USER = "root"
@@ -83,7 +83,7 @@ class Guest:
         deadline: seconds, from here to the end of `log_in`. knock: from Address.knock().
         clock_is_wrong: the first command sets the guest's clock by the host's, to the second.
         """
-        transport = paramiko.Transport(knock)
+        transport = Transport(knock)
         guest = cls(address, transport, knock, deadline)
         guest._clock_is_wrong = clock_is_wrong
         transport.set_log_channel(_LOG)

@@ -23,6 +23,11 @@ def test_streams_and_status_pass_through(guest: Guest, seed: int) -> None:
 @pytest.mark.parametrize(("signal", "status"), [("KILL", 137), ("TERM", 143), ("SEGV", 139)])
 def test_death_by_signal_is_128_and_its_number(guest: Guest, signal: str, status: int) -> None:
     assert guest.run(f"kill -{signal} $$").status == status
+    assert guest.run(f"sh -c 'kill -{signal} $$'").status == status
+
+
+def test_death_by_a_signal_that_ssh_has_no_name_for(guest: Guest) -> None:
+    assert guest.run("sh -c 'kill -BUS $$'").status == 135
 
 
 def test_copies_come_back_as_they_went(guest: Guest, seed: int, tmp_path: Path) -> None:

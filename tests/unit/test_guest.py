@@ -41,11 +41,13 @@ from harness.guest import (
 )
 
 BIG = bytes(range(256)) * 8192  # 2 MiB, more than any window between the two ends
+# What dropbear has words for, signames[] in svr-chansession.c: those of RFC 4254.
+TOLD = (1, 2, 3, 4, 6, 8, 9, 10, 11, 12, 13, 14, 15)
 TIMEOUT = 10.0  # seconds; a limit, never waited for when all is well
 
 
 class Server(paramiko.ServerInterface):
-    """Runs what it is asked to, and like dropbear says no status for a signal's death."""
+    """Runs what it is asked to, and like dropbear tells of some signals that they ended it."""
 
     def __init__(self, environment: dict[str, str]) -> None:
         self.environment = environment
@@ -159,7 +161,24 @@ class Server(paramiko.ServerInterface):
             output.join()
         if status >= 0:
             channel.send_exit_status(status)
+        elif -status in TOLD:
+            message = _exit_signal(channel, signal.Signals(-status))
+            transport: Any = channel.transport
+            transport._send_user_message(message)
         channel.close()
+
+
+def _exit_signal(channel: Any, number: signal.Signals) -> paramiko.Message:
+    message = paramiko.Message()
+    message.add_byte(bytes([MSG_CHANNEL_REQUEST]))
+    message.add_int(channel.remote_chanid)
+    message.add_string("exit-signal")
+    message.add_boolean(False)
+    message.add_string(number.name.removeprefix("SIG"))
+    message.add_boolean(False)
+    message.add_string("")
+    message.add_string("")
+    return message
 
 
 def _key() -> paramiko.Ed25519Key:
@@ -219,11 +238,20 @@ def test_an_address_survives_json(address: Address) -> None:
 
 
 def test_wrap_keeps_the_command_and_is_bounded() -> None:
-    assert wrap("echo 'a b'") == b"""/bin/sh -c 'echo '"'"'a b'"'"''; exit $?"""
-    assert wrap("\udcff") == b"/bin/sh -c '\xff'; exit $?"
+    assert wrap("echo 'a b'") == b"""eval 'echo '"'"'a b'"'"''; exit $?"""
+    assert wrap("\udcff") == b"eval '\xff'; exit $?"
     with pytest.raises(BadCall):
         wrap("x" * MAX_COMMAND)
-    assert wrap("true", "date; ") == b"date; /bin/sh -c true; exit $?"
+    assert wrap("true", "date; ") == b"date; eval true; exit $?"
+
+
+@pytest.mark.parametrize(
+    "command", ["echo 'open", "echo \\", "cat <<END\nwords", "true # said", "("]
+)
+def test_a_command_ends_where_its_text_does(guest: Guest, command: str) -> None:
+    by_hand = subprocess.run(["/bin/sh", "-c", command], capture_output=True, check=False)
+    done = guest.run(command)
+    assert (done.status, done.stdout) == (by_hand.returncode, by_hand.stdout)
 
 
 def test_run_gives_all_three_and_the_input_arrives(guest: Guest) -> None:
@@ -234,6 +262,13 @@ def test_run_gives_all_three_and_the_input_arrives(guest: Guest) -> None:
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV])
 def test_death_by_signal_is_128_and_the_signal(guest: Guest, number: signal.Signals) -> None:
     assert guest.run(f"kill -{number.value} $$").status == 128 + number
+    assert guest.run(f"sh -c 'kill -{number.value} $$'; exit $?").status == 128 + number
+
+
+def test_a_signal_that_the_sshd_has_no_name_for(guest: Guest) -> None:
+    assert guest.run("sh -c 'kill -BUS $$'").status == 128 + signal.SIGBUS
+    with pytest.raises(GuestGone, match="closed the channel"):
+        guest.run("kill -BUS $$")
 
 
 def test_sh_raises_what_failed(guest: Guest) -> None:
