@@ -17,7 +17,7 @@ import os
 import signal
 import socket
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NoReturn
@@ -28,14 +28,14 @@ from harness.errors import LabError
 DEADLINE = 10.0  # seconds for the child, which needs 0.01
 
 # linux/if_tun.h
-TUNSETIFF = 0x400454CA
+TUNSETIFF, TUNSETPERSIST = 0x400454CA, 0x400454CB
 IFF_TAP, IFF_NO_PI, IFF_VNET_HDR = 0x0002, 0x1000, 0x4000
-# linux/sockios.h, linux/if.h
-SIOCGIFFLAGS, SIOCSIFFLAGS, SIOCSIFMTU, IFF_UP = 0x8913, 0x8914, 0x8922, 0x1
+# linux/netlink.h, linux/rtnetlink.h, linux/if_link.h, linux/if.h
+NETLINK_ROUTE, RTM_NEWLINK, NLM_F_REQUEST, NLM_F_ACK = 0, 16, 0x1, 0x4
+IFLA_MTU, IFLA_TXQLEN, IFF_UP = 4, 13, 0x1
 # linux/if_ether.h, linux/if_packet.h, bits/socket.h
 ETH_P_ALL, SOL_PACKET, PACKET_AUXDATA = 0x0003, 263, 8
 
-SIOCSIFTXQLEN = 0x8943
 QUEUE = 16384  # frames that the guest did not take yet; the next is dropped without a word
 MTU = 65521  # the most that a tap takes; a large frame must get to the guest's own limit
 
@@ -73,25 +73,24 @@ class Tap:
 def close_taps(taps: Sequence[Tap]) -> None:
     """Give their descriptors up; with QEMU's copies gone, the taps are gone.
 
-    All at once: each waits for RCU grace periods of the host, 20 ms.
+    All at once: each waits for RCU grace periods of the host, 20 ms. A tap would
+    wait longest; one that persists goes when its namespace does, in the kernel's own time.
     """
+    for tap in taps:
+        with contextlib.suppress(OSError):  # QEMU has ended, or a test has closed it
+            fcntl.ioctl(tap.fd, TUNSETPERSIST, 1)
     descriptors = [number for tap in taps for number in (tap.packets.detach(), tap.fd)]
     if descriptors:
         with ThreadPoolExecutor(len(descriptors)) as pool:
             list(pool.map(os.close, descriptors))
 
 
-def open_taps(
-    count: int = 1, name: str = "lab", meanwhile: Callable[[], None] = lambda: None
-) -> list[Tap]:
-    """Make taps, called name0, name1, ..., all in one new namespace.
-
-    meanwhile: is done while the host's kernel makes them. Raises TapUnavailable.
-    """
+def open_taps(count: int = 1, name: str = "lab") -> list[Tap]:
+    """Make taps, called name0, name1, ..., all in one new namespace. Raises TapUnavailable."""
     reasons: list[str] = []
     for namespaces in _NAMESPACES if os.geteuid() == 0 else _NAMESPACES[:1]:
         try:
-            return _made_in(namespaces, [f"{name}{index}" for index in range(count)], meanwhile)
+            return _made_in(namespaces, [f"{name}{index}" for index in range(count)])
         except _Refused as reason:
             reasons.append(str(reason))
     raise TapUnavailable(
@@ -104,7 +103,7 @@ class _Refused(Exception):
     """What a child said that could make no taps."""
 
 
-def _made_in(namespaces: int, names: Sequence[str], meanwhile: Callable[[], None]) -> list[Tap]:
+def _made_in(namespaces: int, names: Sequence[str]) -> list[Tap]:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours, theirs, contextlib.ExitStack() as made:
         # Not a program: a Python that starts takes longer than all the rest of a machine's
@@ -115,7 +114,6 @@ def _made_in(namespaces: int, names: Sequence[str], meanwhile: Callable[[], None
         made.callback(_end, child)
         ours.settimeout(DEADLINE)
         theirs.close()
-        meanwhile()
         taps: list[Tap] = []
         made.callback(close_taps, taps)
         for name in names:
@@ -175,14 +173,28 @@ def _make(name: str) -> tuple[int, socket.socket]:
         packets = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
         packets.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
     with _step("link up"):
-        fcntl.ioctl(packets, SIOCSIFTXQLEN, struct.pack("16si20x", name.encode(), QUEUE))
-        fcntl.ioctl(packets, SIOCSIFMTU, struct.pack("16si20x", name.encode(), MTU))
-        request = fcntl.ioctl(packets, SIOCGIFFLAGS, struct.pack("16sH22x", name.encode(), 0))
-        (up,) = struct.unpack_from("16xH", request)
-        fcntl.ioctl(packets, SIOCSIFFLAGS, struct.pack("16sH22x", name.encode(), up | IFF_UP))
+        _set_up(name)
         # Last: bound to a link that is down, the first send() fails with ENETDOWN.
         packets.bind((name, ETH_P_ALL))
     return fd, packets
+
+
+def _set_up(name: str) -> None:
+    """In the child: set a tap's MTU and queue, and have it up.
+
+    By rtnetlink(7): for the queue's length the ioctl wants the host's own root (dev_ioctl.c).
+    """
+    index = socket.if_nametoindex(name)
+    link = struct.pack("=BxHiII", socket.AF_UNSPEC, 0, index, IFF_UP, IFF_UP)
+    numbers = ((IFLA_MTU, MTU), (IFLA_TXQLEN, QUEUE))
+    attributes = b"".join(struct.pack("=HHI", 8, kind, value) for kind, value in numbers)
+    size = 16 + len(link) + len(attributes)
+    header = struct.pack("=IHHII", size, RTM_NEWLINK, NLM_F_REQUEST | NLM_F_ACK, 1, 0)
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_ROUTE) as kernel:
+        kernel.send(header + link + attributes)
+        (error,) = struct.unpack_from("=16xi", kernel.recv(4096))  # struct nlmsgerr
+    if error:
+        raise OSError(-error, "")
 
 
 def _silence() -> None:

@@ -116,7 +116,8 @@ def start(spec: qemu.Spec, access: Access, state: State | None = None) -> Iterat
 
 def _taps(stack: contextlib.ExitStack) -> tuple[list[Tap], TapUnavailable | None]:
     try:
-        taps = open_taps(len(qemu.NICS), meanwhile=_import_guest)
+        _import_guest()
+        taps = open_taps(len(qemu.NICS))
     except TapUnavailable as reason:
         return [], reason
     stack.callback(close_taps, taps)

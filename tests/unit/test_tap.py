@@ -146,6 +146,21 @@ def test_a_child_that_dies_or_hangs_is_an_error(monkeypatch: pytest.MonkeyPatch)
         os.waitpid(-1, os.WNOHANG)
 
 
+@pytest.mark.parametrize("namespaces", [("--user", "--map-root-user", "--net"), ("--net",)])
+def test_either_kind_of_namespace_will_do(
+    monkeypatch: pytest.MonkeyPatch, namespaces: tuple[str, ...]
+) -> None:
+    """The first is an ordinary user's: root is not to have to fall back on the second."""
+    allowed = subprocess.run(["unshare", *namespaces, "true"], capture_output=True, timeout=TIMEOUT)
+    kind = tap._NAMESPACES[0] if "--user" in namespaces else tap._NAMESPACES[1]
+    monkeypatch.setattr(tap, "_NAMESPACES", (kind,))
+    if possible() and allowed.returncode == 0:
+        close_taps(open_taps(2))
+    else:
+        with pytest.raises(TapUnavailable):
+            open_taps(2)
+
+
 def test_a_second_tap_that_fails_takes_the_first_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
     before = len(list(Path("/proc/self/fd").iterdir()))
     make = tap._make
