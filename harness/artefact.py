@@ -53,10 +53,12 @@ def listing(tree: Path, *parts: str) -> list[str]:
     Reading 57,000 files takes ten times as long as asking for their times.
     """
     starts = [part for part in parts if (tree / part).exists()] or ["."]
-    pruned = [word for path in NO_INPUTS for word in ("-o", "-path", path, "-type", "d")]
-    others = ["(", "-name", ".git", *pruned, ")", "-prune"]
+    pruned = [word for path in NO_INPUTS for word in ("-o", "-path", path)]
+    folders = ["-type", "d", "(", "-name", ".git", *pruned, ")", "-prune"]
     files = ["-type", "f", "-printf", "%p %T@ %s\n"]
-    found = run(["find", *starts, *others, "-o", *files], cwd=tree, deadline=60)
+    # Patterns are compared for folders only, and as bytes: a fifth of its time.
+    argv = ["find", *starts, *files, "-o", *folders]
+    found = run(argv, cwd=tree, env={"LC_ALL": "C"}, deadline=60)
     return sorted(found.splitlines())
 
 
