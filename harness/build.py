@@ -2,8 +2,6 @@
 """All artefacts in their order: source, series, kernel, bpftool, programs, image."""
 
 import pickle
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -63,19 +61,15 @@ class Artefacts:
         )
 
 
-def build(selection: Selection, meanwhile: Callable[[], None] = lambda: None) -> Artefacts:
+def build(selection: Selection) -> Artefacts:
     """Have everything of a selection built; what is current is not made again.
 
-    meanwhile: is done while the tree is read, before anything is made.
     The caller holds the build lock.
     """
     host.require()
     layout = Layout.of(selection)
     tree = source_tree(selection)
-    with ThreadPoolExecutor(1) as pool:
-        listing = pool.submit(artefact.listing, tree)
-        meanwhile()
-    built = kernel(selection, tree, listing.result())
+    built = kernel(selection, tree)
     tools = bpftool.tools(layout, tree)
     programs = progs.programs(layout, built, tools)
     guest_image = image.image(layout, built, tools)
@@ -109,11 +103,8 @@ def _last(selection: Selection) -> Path:
     return Layout.of(selection).variant / "last-built"
 
 
-def kernel(selection: Selection, tree: Path, listing: Sequence[str] = ()) -> kbuild.Kernel:
-    """Have the kernel of a selection built from its tree; the caller holds the build lock.
-
-    listing: of the tree, if it was read already.
-    """
+def kernel(selection: Selection, tree: Path) -> kbuild.Kernel:
+    """Have the kernel of a selection built from its tree; the caller holds the build lock."""
     layout = Layout.of(selection)
     layout.variant.mkdir(parents=True, exist_ok=True)
     base = Base.load(selection.base)
@@ -122,8 +113,7 @@ def kernel(selection: Selection, tree: Path, listing: Sequence[str] = ()) -> kbu
         fragments.append(base.series_dir / f"config.{selection.lane}")
     if selection.fragment:
         fragments.append(_user_fragment(selection.fragment))
-    listing = listing or artefact.listing(tree)
-    return kbuild.kernel(layout, tree, tuple(fragments), base.objects, listing)
+    return kbuild.kernel(layout, tree, tuple(fragments), base.objects)
 
 
 def source_tree(selection: Selection) -> Path:

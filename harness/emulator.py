@@ -31,6 +31,10 @@ class Process:
         """Whether QEMU has not ended."""
         return self._popen.poll() is None
 
+    def kill(self) -> None:
+        """Have QEMU end now."""
+        self._popen.kill()
+
     def wait(self) -> None:
         """Until QEMU ends."""
         self._popen.wait()

@@ -65,16 +65,14 @@ def kernel(
     tree: Path,
     fragments: tuple[Path, ...],
     objects: int,
-    listing: Sequence[str],
 ) -> Kernel:
     """Have the kernel of a tree built with fragments merged over tinyconfig.
 
     objects: compiler runs to expect of a build from nothing, for the bar.
-    listing: of the tree.
     Raises DoesNotBuild, also for an option that was asked for and dropped.
     """
     obj = layout.objects
-    asked = _asked(tree, fragments)
+    asked, listing = _asked(tree, fragments), artefact.listing(tree)
     wanted = artefact.fingerprint("\n".join(listing), asked)
     built = Kernel(obj / "vmlinux", obj / "usr/gen_init_cpio", tree, wanted)
     if artefact.is_current(obj, wanted):

@@ -74,9 +74,14 @@ def socket_path(directory: Path) -> str:
     return f"/proc/self/fd/{descriptor}/keeper.sock"
 
 
+def listens(directory: Path) -> bool:
+    """Whether something may run in this folder; `ask` knows."""
+    return (directory / "keeper.sock").exists()
+
+
 def ask(directory: Path) -> Running | None:
     """What runs in this folder, or None."""
-    if not (directory / "keeper.sock").exists():
+    if not listens(directory):
         return None
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(STOP_DEADLINE)
@@ -196,7 +201,7 @@ def attached(running: Running, directory: Path) -> Iterator[vm.Machine]:
             packets=tuple(connections[1:]),
             no_tap=TapUnavailable(running.no_tap) if running.no_tap else None,
             qemu_pid=running.qemu_pid,
-            alive=lambda: (directory / "keeper.sock").exists() and _exists(running.qemu_pid),
+            alive=lambda: listens(directory) and _exists(running.qemu_pid),
         )
 
 

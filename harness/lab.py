@@ -14,7 +14,7 @@ from harness.build import Artefacts, build
 from harness.config import Selection, build_root
 from harness.errors import BadCall
 from harness.lock import locked
-from harness.machines import Early, starter
+from harness.machines import early, starter
 from harness.progress import say, step
 from harness.tap import TapUnavailable, close_taps, open_taps
 
@@ -115,10 +115,10 @@ def shell(command: str) -> int:
 @contextmanager
 def _own_machine() -> Iterator[vm.Machine]:
     selection = Selection.load()
-    with Early(selection) as early:
+    with early(selection) as started:
         with locked(build_root()):
-            artefacts = build(selection, meanwhile=early.start)
-        with starter(artefacts, early=early)() as machine:
+            artefacts = build(selection)
+        with starter(artefacts, early=started)() as machine:
             yield machine
 
 

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from harness import vm
+from harness import keeper, vm
 from harness.build import Artefacts, last_built
 from harness.config import Selection, build_root
 from harness.errors import LabError
@@ -18,16 +18,19 @@ from harness.vm import LogIn, Machine
 
 Start = Callable[[], AbstractContextManager[Machine]]
 _NUMBERS = itertools.count(1)
+_begun: "list[Early]" = []
 
 
 class Early:
     """The machine of the last build, started before it is known whether that is current.
 
-    To see that nothing is to be built takes as long as a saved machine needs to start,
-    so both are done at once. One that turns out to be old is thrown away.
+    To see that nothing is to be built takes as long as a saved machine needs to come up,
+    so both are done at once. One that turns out to be old is thrown away: what another
+    process builds meanwhile, for this one does not hold the build lock yet.
     """
 
     def __init__(self, selection: Selection) -> None:
+        self.selection = selection
         self._guess = last_built(selection)
         self._log_in: LogIn | None = None
         self._stack = contextlib.ExitStack()
@@ -53,6 +56,24 @@ class Early:
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
+
+
+def begin() -> Early:
+    """Start the machine that `early` is to give; not if there is one that `boot` left."""
+    made = Early(Selection.load())
+    if not keeper.listens(build_root() / "vm"):
+        made.start()
+        _begun.append(made)
+    return made
+
+
+def early(selection: Selection) -> Early:
+    """The early machine of a selection: that with which this process began, or one just started."""
+    if _begun and _begun[0].selection == selection:
+        return _begun.pop()
+    made = Early(selection)
+    made.start()
+    return made
 
 
 def starter(artefacts: Artefacts, *, crowded: bool = False, early: Early | None = None) -> Start:

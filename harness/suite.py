@@ -22,7 +22,7 @@ from harness.fixtures import Bench
 from harness.host import usable_processors
 from harness.lab import how_to_reach, machine_dir
 from harness.lock import locked
-from harness.machines import Early, Machines, starter
+from harness.machines import Early, Machines, early, starter
 from harness.pcap import Pcap
 from harness.progress import say, step
 from harness.provenance import provenance
@@ -45,23 +45,23 @@ def own_machines(selection: Selection, at_once: int = 0) -> Iterator[Bench]:
     and the programs lie in a folder that a build replaces as a whole.
     at_once: see machines_of.
     """
-    with Early(selection) as early:
+    with contextlib.ExitStack() as stack:
+        started = None if at_once else stack.enter_context(early(selection))
         with locked(build_root()):
-            artefacts = build(selection, *([] if at_once else [early.start]))
-        with machines_of(artefacts, at_once, early) as bench:
-            yield bench
+            artefacts = build(selection)
+        yield stack.enter_context(machines_of(artefacts, at_once, started))
 
 
 @contextmanager
 def machines_of(
-    artefacts: Artefacts, at_once: int = 0, early: Early | None = None
+    artefacts: Artefacts, at_once: int = 0, started: Early | None = None
 ) -> Iterator[Bench]:
     """Machines made of these, for the length of the context.
 
-    The first one is up, or so many processes can restore theirs at once. early: as in starter.
+    The first one is up, or so many processes can restore theirs at once. started: it, if it fits.
     """
     accelerator = artefacts.accelerator
-    with Machines(starter(artefacts, early=early)) as machines:
+    with Machines(starter(artefacts, early=started)) as machines:
         why = f"under {accelerator.name}: {accelerator.reason}"
         if at_once and artefacts.are_saved:
             say(f"boot      {at_once} at a time, restored {why}")

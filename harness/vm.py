@@ -7,6 +7,7 @@ import re
 import socket
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -76,7 +77,8 @@ def boot(spec: qemu.Spec, access: Access, state: State | None = None) -> Iterato
 def start(spec: qemu.Spec, access: Access, state: State | None = None) -> Iterator[LogIn]:
     """Start a machine from its saved state; call what this gives, once, to be logged into it.
 
-    Where there is no state that call boots one, and saves it for next time.
+    This does not wait for it. Where there is no state that call boots one, and saves it
+    for next time.
     spec: comes without descriptors; they are made here. state: None for a machine
     that is always booted and never saved. The call raises LabError with the console's tail
     when QEMU ends, the guest panics, or there is no SSH session in BOOT_DEADLINE.
@@ -116,7 +118,6 @@ def start(spec: qemu.Spec, access: Access, state: State | None = None) -> Iterat
 
 def _taps(stack: contextlib.ExitStack) -> tuple[list[Tap], TapUnavailable | None]:
     try:
-        _import_guest()
         taps = open_taps(len(qemu.NICS))
     except TapUnavailable as reason:
         return [], reason
@@ -125,7 +126,7 @@ def _taps(stack: contextlib.ExitStack) -> tuple[list[Tap], TapUnavailable | None
 
 
 def _import_guest() -> None:
-    """Have it imported, which brings paramiko and takes long."""
+    """Have it imported while QEMU starts: it brings paramiko, which takes as long."""
     import harness.guest  # noqa: F401
 
 
@@ -134,21 +135,33 @@ def _restored(
 ) -> LogIn | None:
     """What logs into a machine from its saved state, None if there is none.
 
-    Raises LabError for one that is no good.
+    Meanwhile it comes up. Raises LabError for a state that is no good; so does the call.
     """
     saved = state.open(spec)
     if saved is None:
         return None
-    with saved:
-        ram = qemu.Ram(saved.ram.fileno(), saved=True)
-        vm, connection = _launched(stack, replace(spec, ram=ram))
-        saved.verify()  # while QEMU starts
+    stack.enter_context(saved)
+    ram = qemu.Ram(saved.ram.fileno(), saved=True)
+    # Here and not in the other thread, with whose end QEMU would end (PR_SET_PDEATHSIG, prctl(2)).
+    vm, connection = _launched(stack, replace(spec, ram=ram))
+    inner = stack.enter_context(contextlib.ExitStack())
+    pool = ThreadPoolExecutor(1)
+    stack.callback(pool.shutdown)
+    stack.callback(vm.kill)  # whatever that thread waits for comes to an end
+
+    def come_up() -> LogIn:
         try:
             monitor = Monitor(connection)
             saved.load(monitor)
+            return _knocked(inner, vm, monitor, spec, access, restored=True)
         except MonitorError as error:
             raise LabError(vm.last_words() or error.message) from None
-    return _knocked(stack, vm, monitor, spec, access, restored=True)
+        finally:
+            saved.verify()  # while the guest answers, or as the better reason why it does not
+
+    coming = pool.submit(come_up)
+    _import_guest()
+    return lambda: coming.result()()
 
 
 @contextmanager
@@ -159,6 +172,7 @@ def _booted(spec: qemu.Spec, access: Access, state: State | None) -> Iterator[Ma
         with ram as file:
             backed = replace(spec, ram=qemu.Ram(file.fileno()) if file else None)
             vm, connection = _launched(stack, backed)
+            _import_guest()
             monitor = _monitor(vm, connection)
             complaints = _await_up(vm)
             remark = ""

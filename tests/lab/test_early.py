@@ -2,6 +2,7 @@
 """A machine that was started before it was known to be the right one is used, or is gone."""
 
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,11 @@ class Started:
     def __init__(self, early: Early) -> None:
         before = _qemus()
         early.start()
-        (self.process,) = _qemus() - before
+        end = time.monotonic() + 10
+        while not (new := _qemus() - before):  # started, and not QEMU's program yet
+            assert time.monotonic() < end
+            time.sleep(0.001)
+        (self.process,) = new
         self.early = early
 
 

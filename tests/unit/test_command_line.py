@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The words after ./lab, as invoke gets them; help; completion; the statuses of bad calls."""
 
+import os
 import shlex
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from invoke.parser.context import ParserContext
 
 import tasks
 from harness import completion
-from harness.__main__ import Lab, main, rewrite
+from harness.cli import Lab, main, rewrite
 from harness.config import ROOT
 from harness.verb import Group, Verb
 
@@ -165,3 +166,19 @@ def test_bash_completes_by_what_is_sourced(tmp_path: Path) -> None:
     argv = ["bash", "--norc", "-c", line]
     done = subprocess.run(argv, cwd=there, capture_output=True, text=True, timeout=60)
     assert done.stdout == "--tarball,--tree,complete -o default -F _lab lab\n", done.stderr
+
+
+@pytest.mark.parametrize(
+    ("stdout", "status", "said"),
+    [("/dev/full", 69, "error: stdout: No space left on device\n"), ("", 141, "")],
+)
+def test_a_stdout_that_takes_nothing_is_no_crash(stdout: str, status: int, said: str) -> None:
+    """Where none is named: a pipe that nobody reads."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with Path(stdout).open("wb") if stdout else os.fdopen(writing, "wb") as sink:
+        argv = [sys.executable, "-m", "harness", "--list"]
+        done = subprocess.run(
+            argv, cwd=ROOT, stdout=sink, stderr=subprocess.PIPE, text=True, timeout=60
+        )
+    assert (done.returncode, done.stderr) == (status, said)

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The command line: invoke over tasks.py, with what plain invoke has not.
+
+Plain invoke knows no optional positional arguments, gives exit status 1 to a
+misspelt verb, and joins what follows '--' without quoting. So the words after
+a verb that takes them are collected here, and a bad call is status 2.
+"""
+
+import shlex
+import signal
+import sys
+from collections.abc import Callable, Mapping
+
+from invoke.collection import Collection
+from invoke.exceptions import Exit, ParseError
+from invoke.parser.argument import Argument
+from invoke.parser.context import ParserContext
+from invoke.program import Program
+
+import tasks
+from harness import completion, run, usage
+from harness.errors import (
+    EXIT_BAD_CALL,
+    EXIT_INTERRUPTED,
+    EXIT_LAB_FAILED,
+    discard_stdout,
+    end_at_once,
+)
+from harness.verb import Verb
+
+
+def rewrite(words: list[str], verbs: Mapping[str, Verb]) -> list[str]:
+    """The command line as invoke understands it.
+
+    A verb that takes words ends the list of verbs: what follows is its own.
+    """
+    for at, word in enumerate(words):
+        if word == "--":
+            return [*words[:at], "--", shlex.join(words[at + 1 :])]
+        verb = verbs.get(word)
+        if verb and verb.takes:
+            rest = words[at + 1 :]
+            if rest in (["--help"], ["-h"]):
+                return [*words[:at], "--help", word]
+            if rest[:1] == ["--"]:
+                rest = rest[1:]
+            given = rest if verb.takes in verb.iterable else [" ".join(rest)] if rest else []
+            return [*words[: at + 1], *(f"--{verb.takes}={value}" for value in given)]
+    return words
+
+
+class Lab(Program):
+    """invoke's program with the verbs' contract for exit statuses, and none of its own options."""
+
+    def core_args(self) -> list[Argument]:
+        """The options that are no verb's."""
+        script = "SHELL: print the completion for bash, zsh, fish"
+        return [
+            Argument(names=("help", "h"), optional=True, help="show this, or a verb's options"),
+            Argument(names=("list",), kind=bool, help="show this"),
+            Argument(names=("print-completion-script",), help=script),
+            Argument(names=("verbose", "v"), kind=bool, help="show each command that is run"),
+        ]
+
+    def run(self, argv: list[str] | None = None, exit: bool = True) -> None:
+        """Run the verbs; always ends the process."""
+        try:
+            self.create_config()
+            self.normalize_argv(argv)
+            self.parse_core_args()
+            self.parse_collection()
+            self.parse_tasks()
+            _printed(self._answer)
+            run.set_verbose(bool(self.args.verbose.value))
+            self.execute()
+        except ParseError as error:
+            print(f"error: {error}\nhint: ./lab --help", file=sys.stderr)
+            sys.exit(EXIT_BAD_CALL)
+        except Exit as ended:
+            if ended.message:
+                print(ended.message, file=sys.stderr)
+            sys.exit(ended.code)
+        except KeyboardInterrupt:
+            sys.exit(EXIT_INTERRUPTED)
+
+    def _answer(self) -> None:
+        """Print what was asked for instead of a verb's work, and end; return if nothing was."""
+        verbs: Mapping[str, Verb] = self.collection.tasks
+        asked, shell = self.args.help.value, self.args["print-completion-script"].value
+        if shell:
+            print(completion.script(shell), end="")
+        elif isinstance(asked, str):
+            if asked not in verbs:
+                raise ParseError(f"No idea what {asked!r} is!")
+            print(usage.of_verb(verbs[asked]), end="")
+        elif asked or self.args.list.value or not self.tasks:
+            print(usage.of_all(verbs, self.core_args()), end="")
+        else:
+            return
+        raise Exit
+
+
+def _printed(answer: Callable[[], None]) -> None:
+    """Answer; where stdout takes no more, end with the lab's words and not with Python's."""
+    try:
+        answer()
+        sys.stdout.flush()
+    except OSError as error:
+        discard_stdout()
+        if isinstance(error, BrokenPipeError):
+            sys.exit(128 + signal.SIGPIPE)
+        print(f"error: stdout: {error.strerror}", file=sys.stderr)
+        sys.exit(EXIT_LAB_FAILED)
+
+
+def main(words: list[str]) -> None:
+    """Run ./lab with these words; none list the verbs. Always ends the process."""
+    signal.signal(signal.SIGINT, end_at_once)
+    collection = Collection.from_module(tasks)
+    if words[:2] == ["--complete", "--"]:
+        core = ParserContext(args=Lab().core_args())
+        for candidate in completion.candidates(words[2:], collection.tasks, core):
+            print(candidate)
+        sys.exit()
+    program = Lab(namespace=collection, name="lab", binary="./lab")
+    program.run(["./lab", *rewrite(words, collection.tasks)])
