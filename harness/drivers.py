@@ -6,6 +6,7 @@ A verdict, not a kernel to work with: what boot and test use stays as it was.
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,7 +35,7 @@ def verify(selection: Selection) -> Artefacts:
     with locked(build_root()):
         artefacts = build(selection)
         sources = touched(layout.linux, layout.objects)
-        _strictly(layout, artefacts.kernel, _fragments(selection), sources)
+        _strictly(layout, artefacts.kernel, fragments(SERIES_ROOT / selection.base), sources)
     run_tests(artefacts)
     return artefacts
 
@@ -49,14 +50,15 @@ def run_tests(artefacts: Artefacts) -> None:
     for suite in suites:
         passed = sum(case.passed and not case.skipped for case in suite.cases)
         say(f"kunit     {suite.name}: {passed} of {suite.planned} cases passed")
-    asked = kconfig.read_fragment(_fragments(artefacts.selection)[-1])
+    asked = kconfig.read_fragment(fragments(SERIES_ROOT / artefacts.selection.base)[-1])
     kunit.judge(suites, kunit.promised(asked))
     if splats:
         raise TestsFailed("the kernel complained during the KUnit tests\n" + "\n".join(splats))
 
 
-def _fragments(selection: Selection) -> tuple[Path, ...]:
-    return tuple(SERIES_ROOT / selection.base / name for name in ("config", f"config.{LANE}"))
+def fragments(series_dir: Path) -> tuple[Path, ...]:
+    """What the lane's configuration is made of."""
+    return series_dir / "config", series_dir / f"config.{LANE}"
 
 
 def touched(tree: Path, objects: Path) -> tuple[Path, ...]:
@@ -66,15 +68,20 @@ def touched(tree: Path, objects: Path) -> tuple[Path, ...]:
     """
     names = git(tree, "diff", "--name-only", "--diff-filter=d", BASE_TAG, "--", "*.c").split()
     sources = tuple(Path(name) for name in names)
-    compiled = tuple(path for path in sources if (objects / path).with_suffix(".o").exists())
-    texts = [(tree / path).read_text() for path in compiled]
-    for path in sources:
-        if path not in compiled and not any(f'#include "{path.name}"' in text for text in texts):
+    compiled = own_objects(tree, sources)
+    for path in compiled:
+        if not (objects / path).with_suffix(".o").exists():
             raise LabError(
                 f"{path} is changed by the series, and the configuration does not compile it",
                 hint=f"have config.{LANE} select its driver",
             )
     return compiled
+
+
+def own_objects(tree: Path, sources: Sequence[Path]) -> tuple[Path, ...]:
+    """C files of a tree without those that another of them includes."""
+    text = "".join((tree / path).read_text() for path in sources)
+    return tuple(path for path in sources if f'#include "{path.name}"\n' not in text)
 
 
 def _strictly(

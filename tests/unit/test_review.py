@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from harness import series
+from harness.drivers import own_objects
 from harness.errors import BadCall
 from harness.patches import Commit
-from harness.review import complaints, without_later
+from harness.review import complaints, of_a_kfunc, without_later
 
 # As gcc 12, sparse 0.6.4 and kernel-doc print them.
 PRINTED = """\
@@ -57,6 +58,39 @@ LATER = """\
 def test_a_patch_is_not_asked_for_options_of_later_ones() -> None:
     assert without_later(ASKED, LATER) == "# Over `config`.\nCONFIG_IGC=y\n"
     assert without_later(ASKED, "") == ASKED
+
+
+KFUNC = """\
+static int plain(void)
+{
+}
+
+__bpf_kfunc int bpf_xdp_store(struct xdp_md *ctx,
+                              u32 hash)
+{
+        return other(ctx);
+}
+"""
+
+
+def test_only_a_kfunc_may_lack_a_prototype(tmp_path: Path) -> None:
+    (tmp_path / "xdp.c").write_text(KFUNC)
+
+    def pardoned(name: str, said: str = "was not declared. Should it be static?") -> bool:
+        return of_a_kfunc(tmp_path, "xdp.c", f"warning: symbol '{name}' {said}")
+
+    assert pardoned("bpf_xdp_store")
+    assert not pardoned("plain")
+    assert not pardoned("other")
+    assert not pardoned("store")
+    assert not pardoned("bpf_xdp_store", "redeclared with different type")
+
+
+def test_a_file_that_another_includes_has_no_object(tmp_path: Path) -> None:
+    (tmp_path / "igc_main.c").write_text('#include "igc.h"\n#include "igc_kunit.c"\n')
+    (tmp_path / "igc_kunit.c").write_text("\n")
+    sources = [Path("igc_main.c"), Path("igc_kunit.c")]
+    assert own_objects(tmp_path, sources) == (Path("igc_main.c"),)
 
 
 COMMITS = [Commit("0" * 40, f"patch {number}") for number in range(1, 13)]
