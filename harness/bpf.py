@@ -98,11 +98,11 @@ class Bpf:
         said on stderr.
         """
         script = "\n".join(lines) + "\n"
-        return self._shell("/bin/sh -e -x -s", script.encode(), timeout)
+        return self._shell("set -e -x; . /proc/self/fd/0", script.encode(), timeout)
 
     def script(self, script: bytes, arguments: Sequence[str], *, timeout: float = 30.0) -> str:
         """Run a script from a file with arguments; the rest as `run`."""
-        return self._shell(f"/bin/sh -s -- {shlex.join(arguments)}", script, timeout)
+        return self._shell(f"set -- {shlex.join(arguments)}; . /proc/self/fd/0", script, timeout)
 
     def load(self, name: str, *, device: str | None = None) -> Object:
         """Load and pin one object. Raises BpfError with the verifier's log."""

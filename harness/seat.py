@@ -129,7 +129,7 @@ class Seat:
         return ""
 
     def _reset(self, marker: str) -> None:
-        command = f"/bin/sh -s -- {shlex.join((' '.join(NICS), marker))}"
+        command = f"set -- {shlex.join((' '.join(NICS), marker))}; . /proc/self/fd/0"
         self.machine.guest.sh(command, stdin=RESET_SCRIPT, timeout=RESET_SECONDS)
 
     def _examine(self, *, nmi: bool) -> str:
