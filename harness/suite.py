@@ -220,6 +220,6 @@ def run_tests(
         raise KeyboardInterrupt
     if status in (pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.NO_TESTS_COLLECTED):
         raise BadCall("no test ran: nothing matches what was named")
-    if status == pytest.ExitCode.OK and not verdict.passed:
+    if status == pytest.ExitCode.OK and verdict.asked and not verdict.passed:
         raise TestsFailed("no test passed: all were skipped")
     return status == pytest.ExitCode.OK

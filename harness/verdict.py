@@ -32,11 +32,16 @@ class Verdict:
         self._bench = bench
         self._bare = bare
         self.passed = 0
+        self.asked = False
         self.interrupted = False
 
     def pytest_configure(self, config: pytest.Config) -> None:
         """Hand the machines to harness.fixtures."""
         config.stash[BENCH] = self._bench
+
+    def pytest_runtestloop(self, session: pytest.Session) -> None:
+        """Tests are to run: no --help, --markers, --collect-only or the like."""
+        self.asked = not session.config.option.collectonly
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """On a bare kernel, expect what proves a patch to fail, and strictly so."""
