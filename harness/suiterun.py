@@ -29,7 +29,7 @@ class SuiteRun:
         argv = [sys.executable, "-m", "harness", "test", "--", "-q", "-m", "not slow", *words]
         with log.open("wb") as output:
             self._process = subprocess.Popen(
-                dying_with_parent(argv, by="TERM"),
+                dying_with_parent(argv),
                 cwd=ROOT,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
