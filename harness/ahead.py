@@ -4,7 +4,6 @@
 A saved machine needs as long to answer as those modules need to be imported.
 """
 
-import contextlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -15,18 +14,15 @@ def of(words: Sequence[str]) -> Iterator[None]:
 
     A guess: machines.Early throws away what nobody takes.
     """
-    if not _want_one(words):
+    if not want_one(words):
         yield
         return
-    from harness.errors import LabError
     from harness.machines import begin
 
-    with contextlib.ExitStack() as stack:
-        with contextlib.suppress(LabError, OSError):
-            stack.enter_context(begin())
+    with begin():
         yield
 
 
-def _want_one(words: Sequence[str]) -> bool:
+def want_one(words: Sequence[str]) -> bool:
     """A command in a guest, or tests of one module: more of them get machines side by side."""
     return words[:1] == ["shell"] or (words[:1] == ["test"] and any("::" in w for w in words))

@@ -36,9 +36,10 @@ class Early:
         self._stack = contextlib.ExitStack()
 
     def start(self) -> None:
-        """Start it, if there was a build."""
+        """Start it, if there was a build. If that fails, it will again, when it is for good."""
         if self._guess:
-            self._log_in = self._stack.enter_context(_start(self._guess))
+            with contextlib.suppress(LabError, OSError):
+                self._log_in = self._stack.enter_context(_start(self._guess))
 
     def take(self, stack: contextlib.ExitStack, artefacts: Artefacts) -> LogIn | None:
         """Give it away, with what ends it; None if it is not made of these artefacts."""
