@@ -7,7 +7,7 @@ from harness.config import Selection, build_root
 from harness.errors import BadCall, TestsFailed
 from harness.lab import build_selected
 from harness.progress import say
-from harness.suiterun import SuiteRun
+from harness.suiterun import QUICK, SuiteRun
 
 POLL = 0.2  # seconds
 
@@ -34,7 +34,7 @@ def repeat(runs: int, at_once: int, seed: int) -> None:
             while orders and len(running) < at_once:
                 order = orders.pop(0)
                 shuffled = ["--random-order-bucket=global", f"--random-order-seed={order}"]
-                words = ["-n", "0", *shuffled]  # one process, or modules stay together
+                words = [*QUICK, "-n", "0", *shuffled]  # one process, or modules stay together
                 running[order] = SuiteRun(words, directory / f"order-{order}.log")
             time.sleep(POLL)
             for order in [order for order, run in running.items() if run.ended()]:

@@ -124,7 +124,7 @@ def guest(
     page = report.writable(Path(html)) if html else None
     wanted = junit or page or report.SUMMARY in os.environ
     junits = [f"--junit-xml={junit}"] if junit else []
-    chosen = bare or _named(arguments) or any(word.startswith(CHOOSES) for word in arguments)
+    chosen = bare or named(arguments) or any(word.startswith(CHOOSES) for word in arguments)
     quick = [] if chosen else ["-m", "not slow"]
     at_once = 0 if here or keep or pcap else side_by_side(arguments)
     with booted_machine(selection) if here else own_machines(selection, at_once) as bench:
@@ -155,7 +155,7 @@ def _hold(machine: Machine | None) -> None:
             time.sleep(POLL)
 
 
-def _named(arguments: Sequence[str]) -> list[Path]:
+def named(arguments: Sequence[str]) -> list[Path]:
     """The files and folders among pytest's arguments."""
     names = [word.partition("::")[0] for word in arguments]
     return [Path(name) for name in names if name and Path(name).exists()]
@@ -173,7 +173,7 @@ def side_by_side(arguments: Sequence[str]) -> int:
         return 0
     modules = [
         module
-        for path in _named(arguments) or [GUEST_TESTS]
+        for path in named(arguments) or [GUEST_TESTS]
         for module in (path.rglob("test_*.py") if path.is_dir() else [path])
     ]
     count = min(len(modules), usable_processors())
@@ -193,16 +193,16 @@ def run_tests(
     them, with machines of their own; 0: this one runs them on the bench. Raises BadCall
     if nothing of what was named is there.
     """
-    named = _named(arguments)
+    places = named(arguments)
     verdict = Verdict(bench, bare=bare)
     workers = []
     if at_once:
         bench.seats.leave()
         workers = [Workers(at_once, bench.artefacts, bench.seats.fresh, bare)]
     # Tests are called by their path below rootdir; one outside it would have no name.
-    root = os.path.commonpath([ROOT, *(path.resolve() for path in named)])
+    root = os.path.commonpath([ROOT, *(path.resolve() for path in places)])
     options = ["-c", str(ROOT / "pyproject.toml"), f"--rootdir={root}", *arguments]
-    if not named:
+    if not places:
         options.append(str(GUEST_TESTS))
     for each in workers:
         options += each.options

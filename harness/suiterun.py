@@ -13,12 +13,13 @@ from harness.run import dying_with_parent
 
 DEADLINE = 1800.0  # seconds for one run
 END_SECONDS = 20.0  # a run that is told to end stops its VM first
+QUICK = ("-m", "not slow")  # of the tests that are named
 # pytest's last line, with or without its rulers.
 SUMMARY = re.compile(r"^=* ?(\d+ (?:passed|failed|error)[^\n]*? in [\d.]+s)", re.MULTILINE)
 
 
 class SuiteRun:
-    """A run of the quick suite that is under way.
+    """A run of tests that is under way.
 
     words: pytest's arguments. log: gets all that it prints.
     """
@@ -26,7 +27,7 @@ class SuiteRun:
     def __init__(self, words: Sequence[str], log: Path) -> None:
         self.log = log
         self._started = time.monotonic()
-        argv = [sys.executable, "-m", "harness", "test", "--", "-q", "-m", "not slow", *words]
+        argv = [sys.executable, "-m", "harness", "test", "--", "-q", *words]
         with log.open("wb") as output:
             self._process = subprocess.Popen(
                 dying_with_parent(argv),

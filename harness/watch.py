@@ -20,7 +20,8 @@ from harness.config import ROOT, Base, Layout, Selection, build_root
 from harness.errors import LabError
 from harness.progress import say
 from harness.run import CommandFailed, run
-from harness.suiterun import SuiteRun
+from harness.suite import named
+from harness.suiterun import QUICK, SuiteRun
 from harness.verdict import GUEST_TESTS
 
 BUILD_DEADLINE = 3600.0
@@ -31,9 +32,12 @@ INCLUDE = re.compile(r'^#include "(.+)"$', re.MULTILINE)
 
 
 def watch(arguments: Sequence[str]) -> None:
-    """Test now, and again after each change, until Ctrl-C. arguments: pytest's, for each run."""
+    """Test now, and again after each change, until Ctrl-C.
+
+    arguments: pytest's, for each run. Files that they name are watched, and only these run.
+    """
     selection = Selection.load()
-    places = _places(selection)
+    places = [*_places(selection), *named(arguments)]
     events = watchfiles.watch(
         *places,
         watch_filter=watchfiles.DefaultFilter(),
@@ -100,8 +104,9 @@ def _begin(changed: set[Path], arguments: Sequence[str], events: Iterator[object
         return _Round(changed)
     while next(events):
         pass
-    tests = [str(path) for path in in_order(changed, GUEST_TESTS, PROGRAMS)]
-    return _Round(changed, SuiteRun([*arguments, *tests], build_root() / "watch.log"))
+    tests = in_order(changed, GUEST_TESTS, PROGRAMS)
+    words = arguments if named(arguments) else [*QUICK, *arguments, *map(str, tests)]
+    return _Round(changed, SuiteRun(words, build_root() / "watch.log"))
 
 
 def in_order(changed: Iterable[Path], tests: Path, programs: Path) -> list[Path]:
