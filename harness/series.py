@@ -77,10 +77,10 @@ def _experiment(
             commit = without(layout.linux, commits, dropped)
         except DoesNotApply as error:
             subject = commits[int(error.name) - 1].subject
-            raise LabError(
-                f"{error.name} ({subject}) does not apply without {listed(dropped)}: {error.why}",
-                hint=f"drop {error.name} as well",
-            ) from None
+            lacks = f"without {listed(dropped)}" if name == "drop" else "on those that are named"
+            what = f"{error.name} ({subject}) does not apply {lacks}: {error.why}"
+            leave = f"drop {error.name} as well" if name == "drop" else f"leave {error.name} out"
+            raise LabError(what, hint=f"{leave}, or have what it builds on") from None
         apart = replace(apart, commit=commit)
         build(apart)
         apart.save()
