@@ -26,6 +26,7 @@ from harness.reports import (
     Rule,
 )
 
+MAX_TEXT = 2048  # of a line: what printk() takes at most
 MAX_LINES = 1000  # of one report; beyond that its end was missed
 TAIL_BYTES = 65536
 # Seconds of the guest's clock; what comes behind such a pause has to do with nothing before it.
@@ -143,7 +144,7 @@ class Witness:
     """Finds reports in a console's bytes, however these were split over reads."""
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._rest = bytearray()
         self._stamped = False
         self._open: dict[str | None, _Report] = {}
         self._before: dict[str | None, deque[_Line]] = defaultdict(lambda: deque(maxlen=BEFORE))
@@ -155,7 +156,12 @@ class Witness:
 
     def feed(self, data: bytes) -> list[Splat]:
         """The reports that these bytes completed."""
-        *lines, self._rest = (self._rest + data).split(b"\n")
+        first, *more = data.split(b"\n")
+        self._rest += first
+        if not more:
+            return []
+        lines = [bytes(self._rest), *more[:-1]]
+        self._rest = bytearray(more[-1])
         return [splat for raw in lines for splat in self._line(raw)]
 
     def settle(self) -> list[Splat]:
@@ -164,9 +170,9 @@ class Witness:
 
     def finish(self) -> list[Splat]:
         """At the console's end: the reports that were cut off."""
-        splats = list(self._line(self._rest)) if self._rest else []
+        splats = list(self._line(bytes(self._rest))) if self._rest else []
         splats += self.settle()
-        self._rest = b""
+        self._rest.clear()
         self._before.clear()
         return splats
 
@@ -197,8 +203,9 @@ class Witness:
     def _rule(self, line: _Line) -> Rule | None:
         """The rule by which this line begins a report."""
         program = self._stamped and line.caller is None
+        text = line.text[:MAX_TEXT]
         for rule in RULES:
-            if rule.begin.match(line.text) and not (program and rule.loose):
+            if rule.begin.match(text) and not (program and rule.loose):
                 return rule
         return None
 

@@ -184,3 +184,11 @@ def test_console_file_is_followed(tmp_path: Path) -> None:
         growing.write(b"\xafve\r\n")
     assert file.read_new() == b"\xafve\r\n"
     assert file.tail(2) == "two\nnaïve"
+
+
+def test_lines_without_an_end_cost_no_more_than_others() -> None:
+    witness = Witness()
+    endless = b"." * 300_000 + b"WARNING: " + b"-safe -> " * 100_000
+    assert [splat for byte in bytewise(endless) for splat in witness.feed(byte)] == []
+    (splat,) = splats(iter([b"WARNING: " + b"-safe -> " * 100_000, b"\nBUG: 3 open\n"]))
+    assert splat == Splat("BUG", "BUG: 3 open")
