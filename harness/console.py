@@ -38,7 +38,8 @@ BEFORE = 5  # lines that are shown before a stack that nothing announced
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-Z\\^-~])")
 _CONTROLS = dict.fromkeys([*range(9), 0x0B, 0x0C, *range(0x0E, 0x20), 0x7F])
 # Behind something else, if a program had printed a line without its end.
-_STAMP = re.compile(r"\[ *(\d+\.\d{6})\](?:\[ *([TC]\d+)\])? ?")
+# With printk.time=0 the caller alone.
+_STAMP = re.compile(r"(?:\[ *(\d+\.\d{6})\])?\[ *([TC]\d+)\] ?|\[ *(\d+\.\d{6})\] ?")
 # Facility and level before it: as console_msg_format=syslog, as `dmesg --decode` puts them.
 _PRIORITY = re.compile(r"<(\d{1,3})>")
 _FACILITY = re.compile(r"(\w+) *:\w+ *: ")
@@ -66,11 +67,13 @@ class _Report:
     """A report that has begun.
 
     rule: that of its latest line that has one, which knows the end; None while only 'cut
-        here' was seen. kind: of the first. ended: nothing but its tail may follow.
+        here' was seen. kind: of the first. ended: nothing but its tail may follow, that of
+        the latest line which has one.
     """
 
     kind: str = ""
     rule: Rule | None = None
+    tail: re.Pattern[str] | None = None
     lines: list[str] = field(default_factory=list)
     time: float = 0.0
     has_stack: bool = False
@@ -92,7 +95,7 @@ class _Report:
         if rule and rule.kind == "" and self.is_note:
             return False
         if self.ended:
-            return bool(self.rule and self.rule.tail and self.rule.tail.match(line.text))
+            return bool(self.tail and self.tail.match(line.text))
         if self.rule and self.rule.end.match(line.text):
             return True
         if line.text == CUT_HERE:
@@ -109,7 +112,7 @@ class _Report:
         if rule and (self.rule is None or rule.rank > self.rule.rank):
             self.kind = self.kind or rule.kind
             if not (warns and rule.end is AT_ONCE):  # the text of a WARN, whose form follows
-                self.rule = rule
+                self.rule, self.tail = rule, rule.tail or self.tail
         self.lines.append(line.text)
         self.time = line.time
         self.has_stack = self.has_stack or bool(STACK_BEGINS.match(line.text))
@@ -118,8 +121,7 @@ class _Report:
             bare = self.bare_stack or BARE_STACK.match(line.text)
             self.bare_stack = bool(bare and not marked)
             self.ended = self.ended or bool(self.rule.end.match(line.text))
-        complete = self.ended and not (self.rule and self.rule.tail)
-        return complete or len(self.lines) >= MAX_LINES
+        return (self.ended and not self.tail) or len(self.lines) >= MAX_LINES
 
     def is_past(self, line: _Line) -> bool:
         """Whether nothing of it can come any more, now that this line has come."""
@@ -248,7 +250,7 @@ def _parse(raw: bytes) -> _Line | None:
     if (priority and int(priority[1]) >> 3) or (stamp and facility and facility[1] != "kern"):
         return None
     if stamp:
-        return _Line(stamp[2] or "", float(stamp[1]), text[stamp.end() :])
+        return _Line(stamp[2] or "", float(stamp[1] or stamp[3] or 0), text[stamp.end() :])
     text = text[priority.end() :] if priority else text
     return _Line(None, 0.0, text.rpartition("\r")[2])
 

@@ -55,7 +55,7 @@ UNKNOWN = "stack trace"
 _END_TRACE = re.compile(r"---\[ end trace ")
 _END_PANIC = re.compile(r"---\[ end Kernel panic|Rebooting in \d+ seconds")
 _END_UBSAN = re.compile(rf"{_END_TRACE.pattern}|{RULER.pattern}")
-_REGISTERS = r"(E?[RF]IP|[ER]?SP|R[A-DS][XIP]|R\d\d|[C-GS]S|CR\d|DR\d|PKRU|Code|note): "
+_REGISTERS = r"([ER]?(IP|[A-DS][XIP])|R\d\d|[C-GS]S|CR\d|DR\d|PKRU|Code|note): "
 _AFTER_OOPS = re.compile(rf"{_REGISTERS}|\s|Fixing recursive fault|Modules linked in:")
 _MORE = re.compile(
     rf"{_REGISTERS}|(pstate|x\d+|(pc|lr|sp) ): |\s|$|CPU: |Tainted: |Hardware name: "
@@ -66,7 +66,7 @@ _MORE = re.compile(
     r"|\d+ locks? held by|no locks held|locks held by|---\[ end trace |FIX \S+: |page_owner "
     r"|page last |page has been|Mem-Info:|active_anon:|Node \d|lowmem_reserve|Free swap|Total swap"
     r"|SLUB: |oom_reaper: |\d+ (pages|total pagecache) |handlers:|\[(<.*>|[0-9a-f]{8,})\] "
-    r"|Disabling IRQ|ref_tracker: |skb |Future hung task reports"
+    r"|Disabling (IRQ|lock debugging)|ref_tracker: |skb |Future hung task reports"
     r"|(Object|Slab) 0x|(Allocated|Freed) in "
     # Behind all locks; lockdep's own rulers are of other lengths.
     r"|={45}$"
@@ -167,18 +167,27 @@ RULES = (
         "lockdep",
         r"WARNING: (possible (circular|recursive|irq lock inversion)|inconsistent lock state"
         r"|suspicious RCU usage|bad (unlock balance|contention) detected|held lock freed"
-        r"|lock held when returning|Nested lock was not taken|chain_key collision"
+        r"|Nested lock was not taken|chain_key collision"
         r"|.*-safe -> .*-unsafe lock order detected|.+/\d+ still has locks held)"
         r"|\[ (BUG|INFO): .* \]$|INFO: trying to register non-static key"
-        r"|BUG: (MAX_(LOCKDEP|STACK)\w+ too low|key \S+ has not been registered)",
+        r"|BUG: (MAX_\w+ too low|key \S+ has not been registered)",
+    ),
+    Rule(
+        "lockdep",
+        re.compile(r"WARNING: lock held when returning"),
+        re.compile(r"\d+ locks? held by "),
+        tail=re.compile(r" #\d+: "),
     ),
     _stack("scheduling while atomic", r"BUG: scheduling while atomic: ", Rank.CAUSE),
     _stack(
         "sleeping while atomic", r"BUG: sleeping function called from invalid context", Rank.CAUSE
     ),
     _stack("BUG", r"bad: scheduling from the idle thread!"),
+    _line(
+        "BUG", r"Uhhuh\. NMI received for unknown reason", tail=re.compile(r"Dazed and confused")
+    ),
     _line("BUG", r"softirq: huh, entered softirq"),
-    _line("BUG", r"NOHZ(: | tick-stop error: )local.softirq.*pending"),
+    _line("BUG", r"NOHZ(: | tick-stop error: )(Non-RCU )?local.softirq.*pending"),
     # Faults of the CPU, and BUG().
     _oops(
         "Oops",
@@ -201,10 +210,10 @@ RULES = (
         loose=True,
     ),
     # 6.12: 'CPU: 0 PID: 1 at file:line function'; 7.3: 'file:line at function, CPU#0: comm/pid';
-    # before 3.11: 'at file:line function'.
+    # before 3.11: 'at file:line function'. A condition in brackets may stand before the file.
     _form(
         "WARNING",
-        r"WARNING: (CPU: \d+ PID: \d+ at |(\S+:\d+ )?at .*, CPU#\d+: |at \S+:\d+ \S+\+0x)",
+        r"WARNING: (CPU: \d+ PID: \d+ at |(.*:\d+ )?at .*, CPU#\d+: |at \S+:\d+ \S+\+0x)",
         Rank.FORM,
     ),
     _form("BUG", r"(\w+: )?skb_(over|under)_panic: "),
@@ -218,7 +227,7 @@ RULES = (
         r"unregister_netdevice: waiting for \S+ to become free",
         tail=re.compile(r"ref_tracker: |\s|$"),
     ),
-    _line("page pool leak", r"\w+\(\) stalled pool shutdown: "),
+    _line("page pool leak", r"\w+\(\) stalled pool shutdown:? "),
     _line("page pool leak", r"\w+\(\) page_pool refcnt -?\d+ violation"),
     _line(
         "socket leak",
@@ -229,7 +238,11 @@ RULES = (
     ),
     _stack("checksum", r"(.*: )?hw csum failure$"),
     _line("tx timeout", r"(.*: )?NETDEV WATCHDOG: .*(timed out|TIMED OUT)"),
-    _line("virtio", r"virtio_\w+ virtio\d+: \S+:id \d+ (is not a head|out of range)"),
+    _line(
+        "virtio",
+        r"virtio_\w+ virtio\d+: \S+:id \d+ (is not a head|out of range)"
+        r"|.{1,40}: Unexpected TXQ \(\d+\) queue failure: ",
+    ),
     _line("BUG", r"(.*: )?BUG!,? T[xX] (ring |Ring |FIFO |buffer )?full"),
     _line("BUG", r"BUG \S+ code -?\d+ qlen \d+$"),
     _line("BUG", r"NAPI poll function .* exceeding its budget|KERNEL: assertion \("),
@@ -242,7 +255,9 @@ RULES = (
         r"|(neighbour: )?Impossible event|TCP: (\w+: Impossible, sk->sk_state|retrans_out leaked)"
         r"|(IPv4: )?(\w+: bug: i?prim |Bug in ip_route_input_slow)|(rcu: )?\w+\(\): Double-freed CB"
         r"|psi: (task underflow|inconsistent task state)|buggy seq_file .next function"
-        r"|Huh VM_FAULT_OOM leaked|PAGETABLE BUG #",
+        r"|Huh VM_FAULT_OOM leaked|PAGETABLE BUG #"
+        r"|(dst: )?dst_release: dst:\S+ refcnt:-|\S+:\d+: bad (pte|pmd|pud|p4d|pgd) [0-9a-f]"
+        r"|\w+: (Bad|Unused) swap (file|offset) entry ",
     ),
     # A guest that has no memory left gives no verdict; a limit of a cgroup is no lack.
     Rule(
@@ -264,7 +279,9 @@ RULES = (
     _form("", r"page: ?\S* ?refcount:-?\d+ |skb len=\d+ headroom="),
     # Stacks that were asked for, or that are a part of another's report.
     _stack(
-        "", r"sysrq: Show |NMI backtrace for cpu \d+|task:\S.*\bstate:|FAULT_INJECTION: forcing"
+        "",
+        r"sysrq: Show |NMI backtrace for cpu \d+|task:\S.*\bstate:|FAULT_INJECTION: forcing"
+        r"|The following trace is a kernel self test",
     ),
     _stack(UNKNOWN, r"Call [Tt]race:\s*$", loose=True),
 )

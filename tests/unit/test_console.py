@@ -100,7 +100,9 @@ def test_what_is_around_a_line_does_not_hide_it(
 
 
 @pytest.mark.parametrize(
-    "stamp", [rb"\[ *[TC]\d+\] ?", rb"\[ *\d+\.\d{6}\](\[ *[TC]\d+\])? ?"], ids=["caller", "stamp"]
+    "stamp",
+    [rb"\[ *[TC]\d+\] ?", rb"\[ *\d+\.\d{6}\](?=\[)", rb"\[ *\d+\.\d{6}\](\[ *[TC]\d+\])? ?"],
+    ids=["caller", "time", "stamp"],
 )
 @pytest.mark.parametrize("name", BAD)
 def test_no_kind_is_missed_on_a_console_without(name: str, stamp: bytes) -> None:
