@@ -5,6 +5,7 @@ Commits are made in an index of their own, without files; then one checkout touc
 files that differ from what was there before, so that little is compiled again.
 """
 
+import itertools
 import shutil
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -123,5 +124,10 @@ def without(tree: Path, commits: Sequence[Commit], dropped: Collection[int]) -> 
 
 
 def listed(numbers: Collection[int]) -> str:
-    """Patches as their files are numbered."""
-    return ", ".join(f"{number:04}" for number in sorted(numbers))
+    """Patches as their files are numbered; more than two in a row by the first and the last."""
+    told = []
+    rows = itertools.groupby(enumerate(sorted(numbers)), lambda at: at[1] - at[0])
+    for _, row in rows:
+        first, *rest = (f"{number:04}" for _, number in row)
+        told += [f"{first} to {rest[-1]}"] if len(rest) > 1 else [first, *rest]
+    return ", ".join(told)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.clone import DoesNotApply, check_out, clone, compose, without
+from harness.clone import DoesNotApply, check_out, clone, compose, listed, without
 from harness.errors import BadCall
 from harness.patches import Commit, commits
 from harness.source import BASE_TAG, git
@@ -148,3 +148,9 @@ def test_nothing_is_written_to_the_tree_that_others_look_at(origin: Path, tree: 
     without(tree, commits(origin), {1})
     assert status.stdout == b""
     assert git(tree, "status", "--porcelain") == ""
+
+
+def test_patches_in_a_row_are_told_by_their_ends() -> None:
+    assert listed({3}) == "0003"
+    assert listed({1, 2}) == "0001, 0002"
+    assert listed({12, 1, 4, 5, 6, 7, 13, 43}) == "0001, 0004 to 0007, 0012, 0013, 0043"
