@@ -184,6 +184,9 @@ class Witness:
             return
         self._stamped = self._stamped or line.caller is not None
         rule = self._rule(line)
+        if rule and rule.rank is Rank.BESIDE:
+            yield Splat(rule.kind, line.text)
+            return
         for past in self._reports():
             if past.is_past(line):
                 yield from self._close(past)

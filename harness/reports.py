@@ -14,6 +14,7 @@ from dataclasses import dataclass
 class Rank(enum.IntEnum):
     """Where in a report a line stands: one of a higher rank goes on with what a lower one began."""
 
+    BESIDE = -1  # is a report by itself; what is open goes on behind it
     ALONE = 0  # begins a report of its own, whatever is open
     CAUSE = 1  # says what is wrong, perhaps before the kernel complains in form
     FAULT = 2  # 'kernel BUG at', 'BUG: unable to handle': an oops follows
@@ -274,7 +275,7 @@ RULES = (
         loose=True,
     ),
     # What was lost may have been a fault.
-    _line("lost messages", r"\*\* \d+ printk messages dropped \*\*"),
+    Rule("lost messages", re.compile(r"\*\* \d+ printk messages dropped"), AT_ONCE, Rank.BESIDE),
     # What is shown of a page or a packet before a BUG() or a WARN, or for no fault.
     _form("", r"page: ?\S* ?refcount:-?\d+ |skb len=\d+ headroom="),
     # Stacks that were asked for, or that are a part of another's report.

@@ -174,6 +174,18 @@ def test_what_a_program_prints_is_no_report_if_the_kernel_puts_time_stamps() -> 
     assert splats(whole(b"[    1.000000][   T1] Run /init\n" + printed)) == []
 
 
+@pytest.mark.parametrize("stamp", ["", "[    1.000000][   T1] "])
+def test_lost_messages_do_not_tear_a_report(stamp: str) -> None:
+    lines = bad("no-stamps").decode().splitlines()
+    lost = "** 12 printk messages dropped **"
+    for at in range(len(lines)):
+        torn = [*lines[:at], lost, *lines[at:]]
+        data = "".join(f"{stamp}{line}\n" for line in torn).encode()
+        found = splats(whole(data))
+        assert found.count(Splat("lost messages", lost)) == 1
+        assert [each for each in found if each.text != lost] == splats(whole(bad("no-stamps")))
+
+
 def test_console_file_is_followed(tmp_path: Path) -> None:
     path = tmp_path / "console"
     file = ConsoleFile(path)
