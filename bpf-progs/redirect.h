@@ -4,6 +4,11 @@
 
 #include "lab.h"
 
+/* xdp.frags: also for packets in many buffers. */
+#ifndef XDP
+#define XDP "xdp"
+#endif
+
 struct {
 	__uint(type, BPF_MAP_TYPE_DEVMAP);
 	__uint(max_entries, 2);
@@ -31,14 +36,14 @@ static __always_inline int redirect_to_other_cpu(void)
 
 /* Each behaviour comes as two programs, which differ in where the frame goes. */
 #define REDIRECT_AFTER(behaviour)			\
-	SEC("xdp")					\
+	SEC(XDP)					\
 	int to_dev(struct xdp_md *ctx)			\
 	{						\
 		behaviour(ctx);				\
 		return redirect_to_dev();		\
 	}						\
 							\
-	SEC("xdp")					\
+	SEC(XDP)					\
 	int to_cpu(struct xdp_md *ctx)			\
 	{						\
 		behaviour(ctx);				\

@@ -2,15 +2,23 @@
 /* Stores what the map has for each frame, twice if it has two; one program a way on. */
 #include "hints.h"
 
-#ifndef XDP
-#define XDP "xdp"
-#endif
+#define CUT_TO 100
 
 SEC(XDP)
 int to_dev(struct xdp_md *ctx)
 {
 	store_hints(ctx, FIRST);
 	store_hints(ctx, SECOND);
+	return redirect_to_dev();
+}
+
+/* Of a packet in many buffers this leaves a part of the first. */
+SEC(XDP)
+int to_dev_cut(struct xdp_md *ctx)
+{
+	store_hints(ctx, FIRST);
+	if (bpf_xdp_adjust_tail(ctx, CUT_TO - (int)bpf_xdp_get_buff_len(ctx)))
+		return XDP_ABORTED;
 	return redirect_to_dev();
 }
 
@@ -82,6 +90,19 @@ int on_cpumap_to_dev(struct xdp_md *ctx)
 	if (lab_frame_id(ctx->data, ctx->data_end) & 1)
 		return XDP_PASS;
 	return redirect_to_dev();
+}
+
+/* Stores for a frame, and sends it to the other CPU; passes it when it comes again. */
+SEC(XDP "/cpumap")
+int on_cpumap_to_cpu(struct xdp_md *ctx)
+{
+	int id = lab_frame_id(ctx->data, ctx->data_end);
+	__u32 key = id | ENTRY;
+
+	if (id < 0 || bpf_map_lookup_elem(&returned, &key))
+		return XDP_PASS;
+	store_hints_of(ctx, id, ENTRY);
+	return redirect_to_other_cpu();
 }
 
 char LICENSE[] SEC("license") = "GPL";

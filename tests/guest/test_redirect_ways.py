@@ -28,11 +28,9 @@ from harness.topology import (
     CPUMAP_QUEUE,
     VETH2_INDEX,
     VETH_INDEX,
-    To,
     Way,
     devmap,
     lay,
-    redirect,
     veth,
     within,
 )
@@ -52,9 +50,9 @@ HINTS = {
 }
 
 
-def frames_of(seed: int, payload: bytes = b"lab") -> list[Frame]:
+def frames_of(seed: int) -> list[Frame]:
     flows = random_flows(len(HINTS), seed, KINDS)
-    return [build(flow, number, payload=payload) for number, flow in enumerate(flows)]
+    return [build(flow, number) for number, flow in enumerate(flows)]
 
 
 def test_each_clone_of_a_broadcast_has_them(bpf: Bpf, nic: Nic, seed: int) -> None:
@@ -157,6 +155,26 @@ def test_a_cpumaps_program_runs_on_every_skb(bpf: Bpf, nic: Nic, seed: int) -> N
     assert len({record.ifindex for record in records.values()}) == 2
 
 
+@pytest.mark.parametrize(
+    "mode", [pytest.param("xdpdrv", marks=SLOW, id="frames"), pytest.param("xdpgeneric", id="skbs")]
+)
+def test_from_one_cpu_to_the_other_and_back(bpf: Bpf, nic: Nic, seed: int, mode: str) -> None:
+    first = {at: Hints(None, (ETH_P_8021AD, at), at + 1) for at in range(16)}
+    second = {at: Hints((0xC0DE0000 + at, 0), timestamp=2**60 + at) for at in range(16)}
+    sending = STORE.program("on_cpumap_to_cpu")
+    lines = [
+        *(entry(STORE.map("cpumap"), cpu, CPUMAP_QUEUE, sending) for cpu in (0, 1)),
+        *give(STORE, first),
+        *give(STORE, second, ENTRY),
+    ]
+    way = lay(bpf, nic, STORE.name, "to_cpu", lines, observed=[nic.device], mode=mode)
+    flows = random_flows(len(first), seed, KINDS)
+    records = way.capture([build(flow, at) for at, flow in enumerate(flows)])
+    assert len(records) == len(first)
+    for at, given in second.items():
+        assert seen(records[at]) == given.over(first[at].over(UNSET)), at
+
+
 @dataclass(frozen=True)
 class Noisy(Nic):
     """A NIC that also gets a frame which is not the lab's in front of each of ours."""
@@ -256,46 +274,3 @@ def test_nothing_of_them_goes_on_the_wire(bpf: Bpf, nic: Nic, seed: int) -> None
     came = nic.receive(len(frames))
     assert came == {sent.id: (sent.data, None) for sent in frames}
     assert returned(bpf.dump(STORE.map("returned"))) == dict.fromkeys(HINTS, DONE)
-
-
-@pytest.mark.parametrize(
-    "to",
-    [
-        pytest.param(To.VETH_GRO, id="veth"),
-        pytest.param(To.CPU, id="cpu", marks=SLOW),
-        pytest.param(None, id="pass"),
-    ],
-)
-def test_packets_in_many_buffers(bpf: Bpf, nic: Nic, seed: int, to: To | None) -> None:
-    store = Object("store_hints_frags")
-    bpf.run([f"ip link set dev {nic.device} mtu 9000"])
-    if to is None:
-        way = lay(bpf, nic, store.name, "pass", give(store, HINTS), observed=[nic.device])
-    else:
-        way = redirect(bpf, nic, store.name, to, mtu=9000, lines=give(store, HINTS))
-    frames = frames_of(seed, payload=bytes(8000))
-    records = way.capture(frames)
-    assert len(records) == len(HINTS)
-    assert returned(bpf.dump(store.map("returned"))) == dict.fromkeys(HINTS, DONE)
-    for number, given in HINTS.items():
-        assert seen(records[number]) == given.over(UNSET), given
-        assert records[number].len == len(frames[number].data)
-        # A flag of xdp_buff beside those of the hints; sockets drop what has it.
-        assert records[number].pfmemalloc == 0
-
-
-def test_generic_xdp_of_packets_in_many_buffers(bpf: Bpf, nic: Nic, seed: int) -> None:
-    """They are copied to buffers of the kernel's before the program runs."""
-    store = Object("store_hints_frags")
-    bpf.run([f"ip link set dev {nic.device} mtu 9000"])
-    given = give(store, HINTS)
-    way = lay(bpf, nic, store.name, "pass", given, observed=[nic.device], mode="xdpgeneric")
-    frames = frames_of(seed, payload=bytes(8000))
-    records = way.capture(frames)
-    assert len(records) == len(HINTS)
-    assert returned(bpf.dump(store.map("returned"))) == dict.fromkeys(HINTS, DONE)
-    for sent in frames:
-        record = records[sent.id]
-        assert seen(record) == HINTS[sent.id].over(by_nic(sent, way.rss_key)), sent.id
-        assert sent.data.startswith(record.data)
-        assert record.len == len(sent.data)

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Hints of packets that are in many buffers: frames and skbs with fragments."""
+
+import pytest
+
+from harness.bpf import Bpf, Object, attach, observe
+from harness.devices import Nic
+from harness.fixtures import SLOW
+from harness.hints import (
+    DONE,
+    ETH_P_8021AD,
+    UNSET,
+    Hints,
+    Seen,
+    give,
+    returned,
+    seen,
+)
+from harness.oracle import RssType, rss
+from harness.packets import KINDS, Frame, build, random_flows
+from harness.topology import To, devmap, lay, redirect, veth
+
+IN_TC = Object("tc_redirect")
+
+HINTS = {
+    number: Hints(
+        (0xC0DE0000 + number, int(RssType.L4_UDP)) if number & 1 else None,
+        (ETH_P_8021AD, 0xE000 + number) if number & 2 else None,
+        2**60 + number if number & 4 else None,
+    )
+    for number in range(8)
+}
+
+
+def frames_of(seed: int) -> list[Frame]:
+    flows = random_flows(len(HINTS), seed, KINDS)
+    return [build(flow, number, payload=bytes(8000)) for number, flow in enumerate(flows)]
+
+
+def by_nic(sent: Frame, rss_key: bytes) -> Seen:
+    """What the NIC says: also of an skb that virtio_net built without XDP."""
+    reported = rss(sent.data, rss_key)
+    return Seen(reported.hash, int(reported.covers_l4))
+
+
+def test_the_nics_hash_arrives(bpf: Bpf, nic: Nic, seed: int) -> None:
+    bpf.run([f"ip link set dev {nic.device} mtu 9000"])
+    way = redirect(bpf, nic, "redirect_hash_frags", To.VETH_GRO, bound=True, mtu=9000)
+    frames = frames_of(seed)
+    records = way.capture(frames)
+    assert len(records) == len(frames)
+    for sent in frames:
+        assert seen(records[sent.id]) == by_nic(sent, way.rss_key)
+        assert records[sent.id].len == len(sent.data)
+
+
+@pytest.mark.parametrize(
+    "to",
+    [
+        pytest.param(To.VETH_GRO, id="veth"),
+        pytest.param(To.CPU, id="cpu", marks=SLOW),
+        pytest.param(None, id="pass"),
+    ],
+)
+def test_each_subset(bpf: Bpf, nic: Nic, seed: int, to: To | None) -> None:
+    store = Object("store_hints_frags")
+    bpf.run([f"ip link set dev {nic.device} mtu 9000"])
+    if to is None:
+        way = lay(bpf, nic, store.name, "pass", give(store, HINTS), observed=[nic.device])
+    else:
+        way = redirect(bpf, nic, store.name, to, mtu=9000, lines=give(store, HINTS))
+    frames = frames_of(seed)
+    records = way.capture(frames)
+    assert len(records) == len(HINTS)
+    assert returned(bpf.dump(store.map("returned"))) == dict.fromkeys(HINTS, DONE)
+    for number, given in HINTS.items():
+        assert seen(records[number]) == given.over(UNSET), given
+        assert records[number].len == len(frames[number].data)
+        # A flag of xdp_buff beside those of the hints; sockets drop what has it.
+        assert records[number].pfmemalloc == 0
+
+
+@pytest.mark.parametrize("kind", [pytest.param("frames", marks=SLOW), "skbs"])
+def test_a_veths_program(bpf: Bpf, nic: Nic, seed: int, kind: str) -> None:
+    store = Object("store_hints_frags")
+    storing = [*give(store, HINTS), attach(store.program("pass"), "v1")]
+    bpf.run([f"ip link set dev {nic.device} mtu 9000", store.load(), *veth(napi=False, mtu=9000)])
+    if kind == "frames":
+        plain = Object("redirect_plain_frags")
+        way = lay(bpf, nic, plain.name, "to_dev", [*devmap(plain), *storing], observed=["v1"])
+    else:
+        sending = [IN_TC.load(), *observe(IN_TC.program("to_v0"), nic.device)]
+        way = lay(bpf, nic, "xdp_pass", "", [*storing, *sending], observed=["v1"])
+    frames = frames_of(seed)
+    records = way.capture(frames)
+    assert len(records) == len(HINTS)
+    for sent in frames:
+        before = by_nic(sent, way.rss_key) if kind == "skbs" else UNSET
+        assert seen(records[sent.id]) == HINTS[sent.id].over(before), sent.id
+        assert records[sent.id].len == len(sent.data)
+
+
+def test_to_cut_off_all_other_buffers_does_no_harm(bpf: Bpf, nic: Nic, seed: int) -> None:
+    store = Object("store_hints_frags")
+    bpf.run([f"ip link set dev {nic.device} mtu 9000"])
+    lines = give(store, HINTS)
+    way = redirect(bpf, nic, store.name, To.VETH, program="to_dev_cut", lines=lines)
+    records = way.capture(frames_of(seed))
+    assert len(records) == len(HINTS)
+    for number, given in HINTS.items():
+        assert seen(records[number]) == given.over(UNSET), given
+        assert records[number].len == 100
+
+
+def test_generic_xdp(bpf: Bpf, nic: Nic, seed: int) -> None:
+    """They are copied to buffers of the kernel's before the program runs."""
+    store = Object("store_hints_frags")
+    bpf.run([f"ip link set dev {nic.device} mtu 9000"])
+    given = give(store, HINTS)
+    way = lay(bpf, nic, store.name, "pass", given, observed=[nic.device], mode="xdpgeneric")
+    frames = frames_of(seed)
+    records = way.capture(frames)
+    assert len(records) == len(HINTS)
+    assert returned(bpf.dump(store.map("returned"))) == dict.fromkeys(HINTS, DONE)
+    for sent in frames:
+        record = records[sent.id]
+        assert seen(record) == HINTS[sent.id].over(by_nic(sent, way.rss_key)), sent.id
+        assert sent.data.startswith(record.data)
+        assert record.len == len(sent.data)
