@@ -8,6 +8,7 @@
 #include "hints.h"
 
 #define MORE_THAN_THERE_IS 300
+#define METADATA 32
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -66,6 +67,21 @@ int use_meta(struct xdp_md *ctx)
 	grown = steps * sizeof(*meta);
 	bpf_map_update_elem(&taken, &id, &grown, BPF_ANY);
 	return redirect_to_dev();
+}
+
+/* Metadata move with the head. */
+SEC("xdp")
+int use_head_behind_meta(struct xdp_md *ctx)
+{
+	__u8 *meta;
+
+	if (bpf_xdp_adjust_meta(ctx, -METADATA))
+		return XDP_ABORTED;
+	meta = (void *)(long)ctx->data_meta;
+	if (meta + METADATA > (__u8 *)(long)ctx->data)
+		return XDP_ABORTED;
+	__builtin_memset(meta, 0xff, METADATA);
+	return fill_headroom(ctx) ? XDP_ABORTED : XDP_PASS;
 }
 
 char LICENSE[] SEC("license") = "GPL";

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import pytest
 
-from harness.bpf import Bpf, Object, u32
+from harness.bpf import Bpf, Object, attach, observe, u32
 from harness.devices import Nic
 from harness.fixtures import EACH_NIC, SLOW
 from harness.hints import (
@@ -24,6 +24,8 @@ from harness.hints import (
 from harness.oracle import RssType, rss
 from harness.packets import KINDS, build, random_flows
 from harness.topology import To, cpus, devmap, lay, redirect, veth
+
+IN_TC = Object("tc_redirect")
 
 FIRST_HINTS = Hints((0x11111111, int(RssType.L4)), (ETH_P_8021Q, 0x1111), 0x1111_1111_1111_1111)
 SECOND_HINTS = Hints((0x22222222, 0), (ETH_P_8021AD, 0x2222), 0x2222_2222_2222_2222)
@@ -90,6 +92,7 @@ def test_the_nics_hash_is_read_right_after_moves(bpf: Bpf, nic: Nic, seed: int) 
         ("eth1", "use_head"),
         ("eth1", "use_meta"),
         ("eth1", "use_head_and_pass"),
+        ("eth1", "use_head_behind_meta"),
         pytest.param("eth2", "use_meta", marks=SLOW),
         pytest.param("eth2", "use_head_and_pass", marks=SLOW),
     ],
@@ -99,10 +102,11 @@ def test_all_headroom_used(bpf: Bpf, nic: Nic, seed: int, program: str) -> None:
     """Without hints, stored before, after, and both; the bound is the same for each."""
     store = Object("use_headroom")
     headroom = HEADROOM[nic.device]
+    metadata = {"use_meta": headroom, "use_head_behind_meta": 32}.get(program, 0)
     first = dict.fromkeys((4, 5, 6, 7), FIRST_HINTS)
     second = dict.fromkeys((2, 3, 6, 7), SECOND_HINTS)
     given = [*give(store, first), *give(store, second, SECOND)]
-    if program == "use_head_and_pass":
+    if program in ("use_head_and_pass", "use_head_behind_meta"):
         way = lay(bpf, nic, store.name, program, given, observed=[nic.device])
     else:
         lines = [*veth(), *devmap(store), *given]
@@ -110,7 +114,8 @@ def test_all_headroom_used(bpf: Bpf, nic: Nic, seed: int, program: str) -> None:
     frames = [build(flow, at) for at, flow in enumerate(random_flows(8, seed, KINDS))]
     records = way.capture(frames)
     assert len(records) == 8
-    assert bpf.dump(store.map("taken")) == {u32(at): u32(headroom) for at in range(8)}
+    taken = headroom - 32 if program == "use_head_behind_meta" else headroom
+    assert bpf.dump(store.map("taken")) == {u32(at): u32(taken) for at in range(8)}
     answers = returned(bpf.dump(store.map("returned")))
     assert answers == dict.fromkeys([*first, *(at | SECOND for at in second)], DONE)
     for sent in frames:
@@ -118,11 +123,13 @@ def test_all_headroom_used(bpf: Bpf, nic: Nic, seed: int, program: str) -> None:
         expected = second.get(sent.id, Hints()).over(expected)
         assert seen(records[sent.id]) == expected, sent.id
         assert sent.data.startswith(records[sent.id].data)
-        assert records[sent.id].meta_len == (headroom if program == "use_meta" else 0)
-        assert records[sent.id].meta == (0xFFFFFFFF if program == "use_meta" else 0)
+        assert records[sent.id].meta_len == metadata
+        assert records[sent.id].meta == (0xFFFFFFFF if metadata else 0)
 
 
-@pytest.mark.parametrize("way_on", ["to_dev", "to_cpu", "pass", "generic"])
+@pytest.mark.parametrize(
+    "way_on", ["to_dev", "to_cpu", "pass", "generic", pytest.param("skbs", marks=SLOW)]
+)
 def test_metadata_reaches_the_skb_with_the_hints(
     bpf: Bpf, nic: Nic, seed: int, way_on: str
 ) -> None:
@@ -135,21 +142,27 @@ def test_metadata_reaches_the_skb_with_the_hints(
         lines += [*veth(), *devmap(store)]
     elif way_on == "to_cpu":
         lines += cpus(store)
-    way = lay(
-        bpf,
-        nic,
-        store.name,
-        "pass" if way_on == "generic" else way_on,
-        lines,
-        observed=["v1" if way_on == "to_dev" else nic.device],
-        mode="xdpgeneric" if way_on == "generic" else "xdpdrv",
-    )
+    if way_on == "skbs":
+        on_v1 = [store.load(), *lines, attach(store.program("pass"), "v1")]
+        sending = [IN_TC.load(), *observe(IN_TC.program("to_v0"), nic.device)]
+        lines = [*veth(napi=False), *on_v1, *sending]
+        way = lay(bpf, nic, "xdp_pass", "", lines, observed=["v1"])
+    else:
+        way = lay(
+            bpf,
+            nic,
+            store.name,
+            "pass" if way_on == "generic" else way_on,
+            lines,
+            observed=["v1" if way_on == "to_dev" else nic.device],
+            mode="xdpgeneric" if way_on == "generic" else "xdpdrv",
+        )
     frames = [build(flow, at) for at, flow in enumerate(random_flows(4, seed, KINDS))]
     records = way.capture(frames)
     assert len(records) == 4
     for sent in frames:
         before = UNSET
-        if way_on == "generic":
+        if way_on in ("generic", "skbs"):
             reported = rss(sent.data, way.rss_key)
             before = Seen(reported.hash, int(reported.covers_l4))
         expected = second.get(sent.id, Hints()).over(first.get(sent.id, Hints()).over(before))

@@ -11,7 +11,7 @@ import pytest
 from harness.bpf import Bpf, BpfError, Object
 from harness.devices import Nic
 from harness.fixtures import EACH_FAR_SIDE, EACH_NIC, FAR_SIDES
-from harness.hints import Hints, give, returned
+from harness.hints import ETH_P_8021Q, Hints, Seen, give, returned, seen
 from harness.oracle import RssType, rss
 from harness.packets import KINDS, Frame, build, frame, random_flow, random_flows
 from harness.skb import SkbRecord
@@ -121,7 +121,7 @@ VALUES: list[tuple[int, int, int, Hash]] = [
     (0x12345678, UDP4, 0, Hash(0x12345678, 1)),
     (0x12345678, L3_IPV6, 0, Hash(0x12345678, 0)),
     (0xFFFFFFFF, RssType.L4, 0, Hash(0xFFFFFFFF, 1)),
-    (0x80000001, RssType.L4_TCP, 0, Hash(0x80000001, 1)),
+    *((0x80000001, kind, 0, Hash(0x80000001, int(kind >= RssType.L4))) for kind in RssType),
     (0x12345678, RssType.NONE, 0, Hash(0x12345678, 0)),
     (0, UDP4, 0, Hash(0, 1)),
     (0x12345678, 0x1FF, 0, Hash(0x12345678, 1)),
@@ -150,7 +150,8 @@ def test_a_program_cannot_reach_what_it_stored(bpf: Bpf, nic: Nic, seed: int, pr
     frames = frames_of(KINDS, 8, seed)
     records = way.capture(frames)
     assert len(records) == 8
-    assert set(hashes(records).values()) == {Hash(0x5EED5EED, 1)}
+    expected = Seen(0x5EED5EED, 1, (ETH_P_8021Q, 0x5EED), 0x5EED_5EED_5EED_5EED)
+    assert {seen(record) for record in records.values()} == {expected}
     for sent in frames:
         assert sent.data.startswith(records[sent.id].data)
     if program == "grow_meta":
