@@ -5,21 +5,33 @@
 #define TC_ACT_UNSPEC (-1)
 #define V0 100
 #define W0 200
+#define HASH 0x50f7
+
+static __always_inline int send(struct __sk_buff *skb, __u32 ifindex)
+{
+	if (lab_frame_id(skb->data, skb->data_end) < 0)
+		return TC_ACT_UNSPEC;
+	return bpf_redirect(ifindex, 0);
+}
 
 SEC("tc")
 int to_v0(struct __sk_buff *skb)
 {
-	if (lab_frame_id(skb->data, skb->data_end) < 0)
-		return TC_ACT_UNSPEC;
-	return bpf_redirect(V0, 0);
+	return send(skb, V0);
+}
+
+/* With a hash that counts as the kernel's own. */
+SEC("tc")
+int to_v0_hashed(struct __sk_buff *skb)
+{
+	bpf_set_hash(skb, HASH);
+	return send(skb, V0);
 }
 
 SEC("tc")
 int to_w0(struct __sk_buff *skb)
 {
-	if (lab_frame_id(skb->data, skb->data_end) < 0)
-		return TC_ACT_UNSPEC;
-	return bpf_redirect(W0, 0);
+	return send(skb, W0);
 }
 
 char LICENSE[] SEC("license") = "GPL";

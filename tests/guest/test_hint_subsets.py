@@ -2,10 +2,12 @@
 """Hash, VLAN tag and timestamp together over a redirect: what was stored arrives, and no more."""
 
 import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from harness.bpf import Bpf, Object
+from harness.bpf import Bpf, Object, live
 from harness.devices import Nic
-from harness.fixtures import EACH_FAR_SIDE, EACH_NIC
+from harness.fixtures import EACH_FAR_SIDE, EACH_NIC, SLOW
 from harness.hints import (
     DONE,
     ETH_P_8021AD,
@@ -17,8 +19,8 @@ from harness.hints import (
     seen,
 )
 from harness.oracle import RssType
-from harness.packets import KINDS, build, random_flows
-from harness.topology import To, redirect
+from harness.packets import KINDS, Frame, build, random_flows
+from harness.topology import To, Way, lay, redirect
 
 STORE = Object("store_hints")
 
@@ -54,3 +56,28 @@ def test_what_was_stored_arrives_and_no_more(bpf: Bpf, nic: Nic, to: To, seed: i
     for number, given in hints.items():
         assert seen(records[number]) == given.over(UNSET), given
         assert frames[number].data.startswith(records[number].data)
+
+
+@dataclass(frozen=True)
+class Live(Nic):
+    """A NIC by which frames seem to have come in: PROG_TEST_RUN makes them."""
+
+    bpf: Bpf
+
+    def send(self, frames: Sequence[Frame]) -> None:
+        program = STORE.program("pass")
+        self.bpf.run([live(program, self.device, 1, sent.data) for sent in frames])
+
+
+@SLOW
+def test_what_was_stored_for_a_live_frame_arrives_and_no_more(
+    bpf: Bpf, nic: Nic, seed: int
+) -> None:
+    hints = dict(enumerate(SUBSETS))
+    laid = lay(bpf, nic, STORE.name, "", give(STORE, hints), observed=[nic.device])
+    way = Way(bpf, Live(nic.device, nic.packets, bpf), laid.program)
+    flows = random_flows(len(hints), seed, KINDS)
+    records = way.capture([build(flow, number) for number, flow in enumerate(flows)])
+    assert len(records) == len(hints)
+    for number, given in hints.items():
+        assert seen(records[number]) == given.over(UNSET), given

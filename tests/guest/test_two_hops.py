@@ -185,6 +185,7 @@ def test_store_all_leaves_alone_what_the_nic_does_not_give(bpf: Bpf, nic: Nic, s
     frames = frames_for(hints, seed)
     records = way.capture(frames)
     assert len(records) == len(hints)
+    assert stored(bpf.dump(store.map("all_returned"))) == dict.fromkeys(hints, RX_HASH)
     for sent in frames:
         reported = rss(sent.data, way.rss_key)
         expected = (

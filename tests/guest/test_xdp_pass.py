@@ -125,6 +125,25 @@ def test_nothing_stored_nothing_changed(bpf: Bpf, nic: Nic, path: Passing, seed:
     check(path, bpf, nic, dict.fromkeys(range(8), Hints()), seed)
 
 
+@SLOW
+def test_a_stored_hash_is_none_of_the_kernels_own(bpf: Bpf, nic: Nic, seed: int) -> None:
+    """In place of one that is: of an skb on its way into a veth."""
+    hints = {1: Hints((1, int(RssType.L4))), 2: Hints((2, int(RssType.L3_IPV4)))}
+    lines = [
+        *veth(napi=False),
+        STORE.load(),
+        attach(STORE.program("pass"), "v1"),
+        *give(STORE, hints),
+        IN_TC.load(),
+        *observe(IN_TC.program("to_v0_hashed"), nic.device),
+    ]
+    way = lay(bpf, nic, "xdp_pass", "", lines, observed=["v1"])
+    frames = [build(flow, number) for number, flow in enumerate(random_flows(3, seed, KINDS))]
+    records = way.capture(frames)
+    seen = [(records[at].hash, records[at].l4_hash, records[at].sw_hash) for at in range(3)]
+    assert seen == [(0x50F7, 1, 1), (1, 1, 0), (2, 0, 0)]
+
+
 @pytest.mark.parametrize(
     ("giving", "count"),
     [
