@@ -7,7 +7,8 @@ import struct
 from typing import NamedTuple
 
 from harness.bpf import Bpf, Object, attach, observe
-from harness.devices import Nic
+from harness.devices import Giving, Nic, Tap
+from harness.fixtures import SLOW
 from harness.hints import (
     ENTRY,
     ETH_P_8021AD,
@@ -23,7 +24,17 @@ from harness.hints import (
 )
 from harness.oracle import RssType, rss
 from harness.packets import KINDS, Frame, build, random_flows
-from harness.topology import VETH2_INDEX, To, devmap, lay, redirect, veth
+from harness.topology import (
+    OBSERVE,
+    OBSERVE_ANEW,
+    VETH2_INDEX,
+    To,
+    Way,
+    devmap,
+    lay,
+    redirect,
+    veth,
+)
 
 STORE = Object("store_hints")
 IN_TC = Object("tc_redirect")
@@ -250,3 +261,24 @@ def test_store_all_on_a_veth_stores_what_the_skb_has(bpf: Bpf, nic: Nic, seed: i
         reported = rss(sent.data, way.rss_key)
         vlan = (ETH_P_8021Q, TAG) if tagged[sent.id] else None
         assert seen(records[sent.id]) == Seen(reported.hash, int(reported.covers_l4), vlan)
+
+
+@SLOW
+def test_store_all_on_a_device_without_getters_stores_nothing(bpf: Bpf, seed: int) -> None:
+    everything = Object("store_all", "t0")
+    bpf.run(
+        [
+            *OBSERVE_ANEW,
+            "ip tuntap add dev t0 mode tap",
+            "ip link set dev t0 up",
+            everything.load(),
+            *observe(OBSERVE, "t0"),
+            attach(everything.program("pass"), "t0"),
+        ]
+    )
+    way = Way(bpf, Tap("t0", bpf, Giving.WRITE), everything)
+    frames = [build(flow, number) for number, flow in enumerate(random_flows(4, seed, KINDS))]
+    records = way.capture(frames)
+    assert len(records) == 4
+    assert stored(bpf.dump(everything.map("returned"))) == dict.fromkeys(range(4), 0)
+    assert {seen(record) for record in records.values()} == {UNSET}
