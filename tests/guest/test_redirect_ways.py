@@ -2,8 +2,9 @@
 """Hints on the ways that a redirected frame can go: clones, map entries' programs, namespaces."""
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import pytest
 
@@ -202,20 +203,25 @@ def test_what_a_cpumaps_program_drops_is_all_that_it_drops(bpf: Bpf, nic: Nic, s
         assert seen(records[number]) == hints.over(UNSET), hints
 
 
-def only_the_nics_hash_arrives(bpf: Bpf, way: Way, seed: int) -> None:
-    """Of frames for which hints were stored."""
+def only_the_nics_hash_arrives(
+    bpf: Bpf, way: Way, seed: int, by_entry: Mapping[int, Hints] = MappingProxyType({})
+) -> None:
+    """Of frames for which hints were stored, also by a map entry's program."""
     frames = frames_of(seed)
     records = way.capture(frames)
     assert len(records) == len(HINTS)
-    assert returned(bpf.dump(STORE.map("returned"))) == dict.fromkeys(HINTS, DONE)
+    answers = returned(bpf.dump(STORE.map("returned")))
+    assert answers == dict.fromkeys([*HINTS, *(number | ENTRY for number in by_entry)], DONE)
     for sent in frames:
         assert seen(records[sent.id]) == by_nic(sent, way.rss_key)
 
 
 def test_generic_xdp_drops_hints_of_what_a_device_transmits(bpf: Bpf, nic: Nic, seed: int) -> None:
-    lines = [*veth(), *devmap(STORE), *give(STORE, HINTS)]
+    """By the map's program, too."""
+    runs = entry(STORE.map("devmap"), 0, VETH_INDEX, STORE.program("on_devmap"))
+    lines = [*veth(), runs, *give(STORE, HINTS), *give(STORE, ENTRIES, ENTRY)]
     way = lay(bpf, nic, STORE.name, "to_dev", lines, observed=["v1"], mode="xdpgeneric")
-    only_the_nics_hash_arrives(bpf, way, seed)
+    only_the_nics_hash_arrives(bpf, way, seed, ENTRIES)
 
 
 def test_generic_xdp_drops_hints_of_what_it_sends_back(bpf: Bpf, nic: Nic, seed: int) -> None:
