@@ -3,6 +3,7 @@
 #include "hints.h"
 
 #define CUT_TO 100
+#define ETH_HLEN 14
 
 SEC(XDP)
 int to_dev(struct xdp_md *ctx)
@@ -40,6 +41,19 @@ SEC(XDP)
 int pass(struct xdp_md *ctx)
 {
 	store_hints(ctx, FIRST);
+	return XDP_PASS;
+}
+
+/* Of a packet behind a second Ethernet header. */
+SEC(XDP)
+int pass_inner(struct xdp_md *ctx)
+{
+	int id = lab_frame_id(ctx->data, ctx->data_end);
+
+	store_hints_of(ctx, id, FIRST);
+	if (bpf_xdp_adjust_head(ctx, ETH_HLEN))
+		return XDP_ABORTED;
+	store_hints_of(ctx, id, SECOND);
 	return XDP_PASS;
 }
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import pytest
 
 from harness.bpf import Bpf, Object, attach, observe, u32
-from harness.devices import Nic
+from harness.devices import Giving, Nic, Tap
 from harness.fixtures import EACH_NIC, SLOW
 from harness.hints import (
     DONE,
@@ -22,8 +22,8 @@ from harness.hints import (
     seen,
 )
 from harness.oracle import RssType, rss
-from harness.packets import KINDS, build, random_flows
-from harness.topology import To, cpus, devmap, lay, redirect, veth
+from harness.packets import KINDS, Frame, build, random_flows
+from harness.topology import OBSERVE, OBSERVE_ANEW, To, Way, cpus, devmap, lay, redirect, veth
 
 IN_TC = Object("tc_redirect")
 
@@ -128,7 +128,16 @@ def test_all_headroom_used(bpf: Bpf, nic: Nic, seed: int, program: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "way_on", ["to_dev", "to_cpu", "pass", "generic", pytest.param("skbs", marks=SLOW)]
+    ("nic", "way_on"),
+    [
+        ("eth1", "to_dev"),
+        ("eth1", "to_cpu"),
+        ("eth1", "pass"),
+        ("eth1", "generic"),
+        pytest.param("eth1", "skbs", marks=SLOW),
+        pytest.param("eth2", "pass", marks=SLOW),
+    ],
+    indirect=["nic"],
 )
 def test_metadata_reaches_the_skb_with_the_hints(
     bpf: Bpf, nic: Nic, seed: int, way_on: str
@@ -168,4 +177,44 @@ def test_metadata_reaches_the_skb_with_the_hints(
         expected = second.get(sent.id, Hints()).over(first.get(sent.id, Hints()).over(before))
         assert seen(records[sent.id]) == expected, sent.id
         assert (records[sent.id].meta_len, records[sent.id].meta) == (4, 0xDA7A0000 | sent.id)
+        assert sent.data.startswith(records[sent.id].data)
+
+
+@pytest.mark.parametrize(
+    "way_on", ["skbs", *(pytest.param(way, marks=SLOW) for way in ("pass", "generic", "tap"))]
+)
+def test_the_head_moves_for_good(bpf: Bpf, nic: Nic, seed: int, way_on: str) -> None:
+    """The program takes an outer Ethernet header off."""
+    store = Object("store_hints")
+    first = dict.fromkeys((1, 3), FIRST_HINTS)
+    second = dict.fromkeys((2, 3), SECOND_HINTS)
+    given = [*give(store, first), *give(store, second, SECOND)]
+    if way_on == "tap":
+        tap = [
+            "ip tuntap add dev t0 mode tap",
+            "ip link set dev t0 up",
+            *observe(OBSERVE, "t0"),
+            attach(store.program("pass_inner"), "t0"),
+        ]
+        bpf.run([*OBSERVE_ANEW, store.load(), *given, *tap])
+        way = Way(bpf, Tap("t0", bpf, Giving.WRITE_NOWAIT), store)
+    elif way_on == "skbs":
+        on_v1 = [store.load(), *given, attach(store.program("pass_inner"), "v1")]
+        sending = [IN_TC.load(), *observe(IN_TC.program("to_v0"), nic.device)]
+        lines = [*veth(napi=False), *on_v1, *sending]
+        way = lay(bpf, nic, "xdp_pass", "", lines, observed=["v1"])
+    else:
+        mode = "xdpgeneric" if way_on == "generic" else "xdpdrv"
+        way = lay(bpf, nic, store.name, "pass_inner", given, observed=[nic.device], mode=mode)
+    inner = [build(flow, at) for at, flow in enumerate(random_flows(4, seed, KINDS))]
+    frames = [Frame(sent.id, sent.data[:14] + sent.data) for sent in inner]
+    records = way.capture(frames)
+    assert len(records) == 4
+    for sent, whole in zip(inner, frames, strict=True):
+        before = UNSET
+        if way_on in ("generic", "skbs"):
+            reported = rss(whole.data, way.rss_key)
+            before = Seen(reported.hash, int(reported.covers_l4))
+        expected = second.get(sent.id, Hints()).over(first.get(sent.id, Hints()).over(before))
+        assert seen(records[sent.id]) == expected, sent.id
         assert sent.data.startswith(records[sent.id].data)
