@@ -5,6 +5,8 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import pytest
+
 from harness.bpf import Bpf, Object, live
 from harness.devices import Nic
 from harness.fixtures import EACH_FAR_SIDE, EACH_NIC, SLOW
@@ -63,19 +65,22 @@ class Live(Nic):
     """A NIC by which frames seem to have come in: PROG_TEST_RUN makes them."""
 
     bpf: Bpf
+    program: str
 
     def send(self, frames: Sequence[Frame]) -> None:
-        program = STORE.program("pass")
-        self.bpf.run([live(program, self.device, 1, sent.data) for sent in frames])
+        self.bpf.run([live(self.program, self.device, 1, sent.data) for sent in frames])
 
 
 @SLOW
+@pytest.mark.parametrize("name", ["store_hints", "store_meta"])
 def test_what_was_stored_for_a_live_frame_arrives_and_no_more(
-    bpf: Bpf, nic: Nic, seed: int
+    bpf: Bpf, nic: Nic, seed: int, name: str
 ) -> None:
+    """Without metadata, and with."""
+    store = Object(name)
     hints = dict(enumerate(SUBSETS))
-    laid = lay(bpf, nic, STORE.name, "", give(STORE, hints), observed=[nic.device])
-    way = Way(bpf, Live(nic.device, nic.packets, bpf), laid.program)
+    laid = lay(bpf, nic, name, "", give(store, hints), observed=[nic.device])
+    way = Way(bpf, Live(nic.device, nic.packets, bpf, store.program("pass")), laid.program)
     flows = random_flows(len(hints), seed, KINDS)
     records = way.capture([build(flow, number) for number, flow in enumerate(flows)])
     assert len(records) == len(hints)
