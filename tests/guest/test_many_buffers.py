@@ -18,7 +18,7 @@ from harness.hints import (
 )
 from harness.oracle import RssType, rss
 from harness.packets import KINDS, Frame, build, random_flows
-from harness.topology import To, devmap, lay, redirect, veth
+from harness.topology import To, cpus, devmap, lay, redirect, veth
 
 IN_TC = Object("tc_redirect")
 
@@ -112,12 +112,13 @@ def test_to_cut_off_all_other_buffers_does_no_harm(bpf: Bpf, nic: Nic, seed: int
         assert records[number].len == 100
 
 
-def test_generic_xdp(bpf: Bpf, nic: Nic, seed: int) -> None:
+@pytest.mark.parametrize("program", ["pass", pytest.param("to_cpu", marks=SLOW)])
+def test_generic_xdp(bpf: Bpf, nic: Nic, seed: int, program: str) -> None:
     """They are copied to buffers of the kernel's before the program runs."""
     store = Object("store_hints_frags")
     bpf.run([f"ip link set dev {nic.device} mtu 9000"])
-    given = give(store, HINTS)
-    way = lay(bpf, nic, store.name, "pass", given, observed=[nic.device], mode="xdpgeneric")
+    lines = [*give(store, HINTS), *cpus(store)]
+    way = lay(bpf, nic, store.name, program, lines, observed=[nic.device], mode="xdpgeneric")
     frames = frames_of(seed)
     records = way.capture(frames)
     assert len(records) == len(HINTS)
