@@ -6,23 +6,44 @@ import signal
 # Until a verb is at work, Ctrl-C just ends this, without a traceback.
 signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-import contextlib  # noqa: E402
 import os  # noqa: E402
 import sys  # noqa: E402
 
 from harness import ahead  # noqa: E402
+from harness.errors import EXIT_LAB_FAILED  # noqa: E402
+
+
+def _run(words: list[str]) -> int:
+    try:
+        with ahead.of(words):
+            from harness.cli import main
+
+            main(words)
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else 0
+    return 0
+
+
+def _flushed(status: int) -> int:
+    """The status, or that of a stdout that could not take what was printed."""
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except BrokenPipeError:
+        return status or 128 + signal.SIGPIPE
+    except OSError as error:
+        if status == 0:
+            print(f"error: stdout: {error.strerror}", file=sys.stderr)
+        return status or EXIT_LAB_FAILED
+    return status
+
 
 if __name__ == "__main__":
     try:
-        with ahead.of(sys.argv[1:]):
-            from harness.cli import main
-
-            main(sys.argv[1:])
-    except SystemExit as ended:
-        # Not by Python's own end, which takes 30 ms to take all modules down, unless
-        # it has something to say: that what was printed could not be written.
-        with contextlib.suppress(OSError):
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(ended.code if isinstance(ended.code, int) else 0)
-        raise
+        status = _run(sys.argv[1:])
+    except OSError as error:  # of what was printed instead of a verb's work
+        status = 128 + signal.SIGPIPE if isinstance(error, BrokenPipeError) else EXIT_LAB_FAILED
+        if status == EXIT_LAB_FAILED:
+            print(f"error: stdout: {error.strerror}", file=sys.stderr)
+    # Not by Python's own end, which takes 30 ms to take all modules down.
+    os._exit(_flushed(status))

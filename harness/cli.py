@@ -9,7 +9,7 @@ a verb that takes them are collected here, and a bad call is status 2.
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from invoke.collection import Collection
 from invoke.exceptions import Exit, ParseError
@@ -22,8 +22,6 @@ from harness import completion, run, usage
 from harness.errors import (
     EXIT_BAD_CALL,
     EXIT_INTERRUPTED,
-    EXIT_LAB_FAILED,
-    discard_stdout,
     end_at_once,
 )
 from harness.verb import Verb
@@ -70,7 +68,7 @@ class Lab(Program):
             self.parse_core_args()
             self.parse_collection()
             self.parse_tasks()
-            _printed(self._answer)
+            self._answer()
             run.set_verbose(bool(self.args.verbose.value))
             self.execute()
         except ParseError as error:
@@ -98,19 +96,6 @@ class Lab(Program):
         else:
             return
         raise Exit
-
-
-def _printed(answer: Callable[[], None]) -> None:
-    """Answer; where stdout takes no more, end with the lab's words and not with Python's."""
-    try:
-        answer()
-        sys.stdout.flush()
-    except OSError as error:
-        discard_stdout()
-        if isinstance(error, BrokenPipeError):
-            sys.exit(128 + signal.SIGPIPE)
-        print(f"error: stdout: {error.strerror}", file=sys.stderr)
-        sys.exit(EXIT_LAB_FAILED)
 
 
 def main(words: list[str]) -> None:

@@ -177,7 +177,8 @@ def test_a_stdout_that_takes_nothing_is_no_crash(stdout: str, status: int, said:
     reading, writing = os.pipe()
     os.close(reading)
     with Path(stdout).open("wb") if stdout else os.fdopen(writing, "wb") as sink:
-        argv = [sys.executable, "-m", "harness", "--list"]
+        # env(1): where Python buffers nothing, what is printed fails at once.
+        argv = ["env", "-u", "PYTHONUNBUFFERED", sys.executable, "-m", "harness", "--list"]
         done = subprocess.run(
             argv, cwd=ROOT, stdout=sink, stderr=subprocess.PIPE, text=True, timeout=60
         )
