@@ -92,7 +92,7 @@ def test_the_nics_hash_is_read_right_after_moves(bpf: Bpf, nic: Nic, seed: int) 
         ("eth1", "use_head"),
         ("eth1", "use_meta"),
         ("eth1", "use_head_and_pass"),
-        ("eth1", "use_head_behind_meta"),
+        pytest.param("eth1", "use_head_behind_meta", marks=SLOW),
         pytest.param("eth2", "use_meta", marks=SLOW),
         pytest.param("eth2", "use_head_and_pass", marks=SLOW),
     ],

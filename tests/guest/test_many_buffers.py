@@ -59,7 +59,7 @@ def test_the_nics_hash_arrives(bpf: Bpf, nic: Nic, seed: int) -> None:
     [
         pytest.param(To.VETH_GRO, id="veth"),
         pytest.param(To.CPU, id="cpu", marks=SLOW),
-        pytest.param(None, id="pass"),
+        pytest.param(None, id="pass", marks=SLOW),
     ],
 )
 def test_each_subset(bpf: Bpf, nic: Nic, seed: int, to: To | None) -> None:
