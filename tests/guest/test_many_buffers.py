@@ -43,6 +43,7 @@ def by_nic(sent: Frame, rss_key: bytes) -> Seen:
     return Seen(reported.hash, int(reported.covers_l4))
 
 
+@SLOW
 def test_the_nics_hash_arrives(bpf: Bpf, nic: Nic, seed: int) -> None:
     bpf.run([f"ip link set dev {nic.device} mtu 9000"])
     way = redirect(bpf, nic, "redirect_hash_frags", To.VETH_GRO, bound=True, mtu=9000)
@@ -80,7 +81,8 @@ def test_each_subset(bpf: Bpf, nic: Nic, seed: int, to: To | None) -> None:
         assert records[number].pfmemalloc == 0
 
 
-@pytest.mark.parametrize("kind", [pytest.param("frames", marks=SLOW), "skbs"])
+@SLOW
+@pytest.mark.parametrize("kind", ["frames", "skbs"])
 def test_a_veths_program(bpf: Bpf, nic: Nic, seed: int, kind: str) -> None:
     store = Object("store_hints_frags")
     storing = [*give(store, HINTS), attach(store.program("pass"), "v1")]
