@@ -180,9 +180,8 @@ def test_metadata_reaches_the_skb_with_the_hints(
         assert sent.data.startswith(records[sent.id].data)
 
 
-@pytest.mark.parametrize(
-    "way_on", ["skbs", *(pytest.param(way, marks=SLOW) for way in ("pass", "generic", "tap"))]
-)
+@SLOW
+@pytest.mark.parametrize("way_on", ["skbs", "pass", "generic", "tap"])
 def test_the_head_moves_for_good(bpf: Bpf, nic: Nic, seed: int, way_on: str) -> None:
     """The program takes an outer Ethernet header off."""
     store = Object("store_hints")

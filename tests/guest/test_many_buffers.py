@@ -102,6 +102,7 @@ def test_a_veths_program(bpf: Bpf, nic: Nic, seed: int, kind: str) -> None:
         assert records[sent.id].len == len(sent.data)
 
 
+@SLOW
 def test_to_cut_off_all_other_buffers_does_no_harm(bpf: Bpf, nic: Nic, seed: int) -> None:
     store = Object("store_hints_frags")
     bpf.run([f"ip link set dev {nic.device} mtu 9000"])
@@ -114,7 +115,8 @@ def test_to_cut_off_all_other_buffers_does_no_harm(bpf: Bpf, nic: Nic, seed: int
         assert records[number].len == 100
 
 
-@pytest.mark.parametrize("program", ["pass", pytest.param("to_cpu", marks=SLOW)])
+@SLOW
+@pytest.mark.parametrize("program", ["pass", "to_cpu"])
 def test_generic_xdp(bpf: Bpf, nic: Nic, seed: int, program: str) -> None:
     """They are copied to buffers of the kernel's before the program runs."""
     store = Object("store_hints_frags")
