@@ -24,17 +24,20 @@ def _run(words: list[str]) -> int:
     return 0
 
 
+def _lost(error: OSError) -> int:
+    """The status of a stdout that could not take what was printed."""
+    if isinstance(error, BrokenPipeError):
+        return 128 + signal.SIGPIPE
+    print(f"error: stdout: {error.strerror}", file=sys.stderr)
+    return EXIT_LAB_FAILED
+
+
 def _flushed(status: int) -> int:
-    """The status, or that of a stdout that could not take what was printed."""
     try:
         sys.stdout.flush()
         sys.stderr.flush()
-    except BrokenPipeError:
-        return status or 128 + signal.SIGPIPE
     except OSError as error:
-        if status == 0:
-            print(f"error: stdout: {error.strerror}", file=sys.stderr)
-        return status or EXIT_LAB_FAILED
+        return status or _lost(error)
     return status
 
 
@@ -42,8 +45,6 @@ if __name__ == "__main__":
     try:
         status = _run(sys.argv[1:])
     except OSError as error:  # of what was printed instead of a verb's work
-        status = 128 + signal.SIGPIPE if isinstance(error, BrokenPipeError) else EXIT_LAB_FAILED
-        if status == EXIT_LAB_FAILED:
-            print(f"error: stdout: {error.strerror}", file=sys.stderr)
+        status = _lost(error)
     # Not by Python's own end, which takes 30 ms to take all modules down.
     os._exit(_flushed(status))
