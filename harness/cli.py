@@ -19,11 +19,7 @@ from invoke.program import Program
 
 import tasks
 from harness import completion, run, usage
-from harness.errors import (
-    EXIT_BAD_CALL,
-    EXIT_INTERRUPTED,
-    end_at_once,
-)
+from harness.errors import EXIT_BAD_CALL, EXIT_INTERRUPTED, end_at_once
 from harness.verb import Verb
 
 

@@ -7,7 +7,6 @@ failing test from a bad call and from a lab that could not do its work.
 
 import errno
 import os
-import sys
 import tempfile
 import traceback
 from pathlib import Path
@@ -21,11 +20,6 @@ EXIT_INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
 def end_at_once(*_: object) -> None:
     """Handler of SIGINT while there is nothing to clean up: no exception, so none is lost."""
     os._exit(EXIT_INTERRUPTED)
-
-
-def discard_stdout() -> None:
-    """Have what is still printed, and what stdout has not taken, go nowhere without a word."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class LabError(Exception):

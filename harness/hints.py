@@ -85,6 +85,17 @@ class Hints:
         return shown
 
 
+# By number: each subset of the three, with values of the number's own.
+EACH_SUBSET = {
+    number: Hints(
+        (0xC0DE0000 + number, int(RssType.L4_UDP)) if number & RX_HASH else None,
+        (ETH_P_8021AD, 0xE000 + number) if number & RX_VLAN else None,
+        2**60 + number if number & RX_TS else None,
+    )
+    for number in range(8)
+}
+
+
 def seen(record: SkbRecord) -> Seen:
     """What the observer saw."""
     vlan = (record.vlan_proto, record.vlan_tci) if record.vlan_present else None

@@ -201,12 +201,8 @@ def attached(running: Running, directory: Path) -> Iterator[vm.Machine]:
             packets=tuple(connections[1:]),
             no_tap=TapUnavailable(running.no_tap) if running.no_tap else None,
             qemu_pid=running.qemu_pid,
-            alive=lambda: listens(directory) and _exists(running.qemu_pid),
+            alive=lambda: listens(directory) and Path(f"/proc/{running.qemu_pid}").exists(),
         )
-
-
-def _exists(pid: int) -> bool:
-    return Path(f"/proc/{pid}").exists()
 
 
 def _ended(pidfd: int, deadline: float) -> bool:

@@ -4,6 +4,7 @@
 import enum
 import functools
 import importlib
+import os
 import re
 import signal
 import sys
@@ -14,14 +15,7 @@ from invoke.exceptions import Exit
 from invoke.parser.argument import Argument
 from invoke.tasks import Task
 
-from harness.errors import (
-    EXIT_INTERRUPTED,
-    EXIT_LAB_FAILED,
-    LabError,
-    discard_stdout,
-    end_at_once,
-    unexpected,
-)
+from harness.errors import EXIT_INTERRUPTED, EXIT_LAB_FAILED, LabError, end_at_once, unexpected
 
 
 class Group(enum.Enum):
@@ -100,7 +94,7 @@ def verb(
                 raise Exit("interrupted", EXIT_INTERRUPTED) from None
             except BrokenPipeError:
                 # Whoever read our output has gone, as `head` does; say nothing into it.
-                discard_stdout()
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
                 raise Exit(code=128 + signal.SIGPIPE) from None
             except Exception as error:
                 raise Exit(unexpected(error).render(), EXIT_LAB_FAILED) from None

@@ -8,32 +8,22 @@ from harness.devices import Nic
 from harness.fixtures import SLOW
 from harness.hints import (
     DONE,
-    ETH_P_8021AD,
+    EACH_SUBSET,
     UNSET,
-    Hints,
     Seen,
     give,
     returned,
     seen,
 )
-from harness.oracle import RssType, rss
+from harness.oracle import rss
 from harness.packets import KINDS, Frame, build, random_flows
 from harness.topology import To, cpus, devmap, lay, redirect, veth
 
 IN_TC = Object("tc_redirect")
 
-HINTS = {
-    number: Hints(
-        (0xC0DE0000 + number, int(RssType.L4_UDP)) if number & 1 else None,
-        (ETH_P_8021AD, 0xE000 + number) if number & 2 else None,
-        2**60 + number if number & 4 else None,
-    )
-    for number in range(8)
-}
-
 
 def frames_of(seed: int) -> list[Frame]:
-    flows = random_flows(len(HINTS), seed, KINDS)
+    flows = random_flows(len(EACH_SUBSET), seed, KINDS)
     return [build(flow, number, payload=bytes(8000)) for number, flow in enumerate(flows)]
 
 
@@ -67,14 +57,14 @@ def test_each_subset(bpf: Bpf, nic: Nic, seed: int, to: To | None) -> None:
     store = Object("store_hints_frags")
     bpf.run([f"ip link set dev {nic.device} mtu 9000"])
     if to is None:
-        way = lay(bpf, nic, store.name, "pass", give(store, HINTS), observed=[nic.device])
+        way = lay(bpf, nic, store.name, "pass", give(store, EACH_SUBSET), observed=[nic.device])
     else:
-        way = redirect(bpf, nic, store.name, to, mtu=9000, lines=give(store, HINTS))
+        way = redirect(bpf, nic, store.name, to, mtu=9000, lines=give(store, EACH_SUBSET))
     frames = frames_of(seed)
     records = way.capture(frames)
-    assert len(records) == len(HINTS)
-    assert returned(bpf.dump(store.map("returned"))) == dict.fromkeys(HINTS, DONE)
-    for number, given in HINTS.items():
+    assert len(records) == len(EACH_SUBSET)
+    assert returned(bpf.dump(store.map("returned"))) == dict.fromkeys(EACH_SUBSET, DONE)
+    for number, given in EACH_SUBSET.items():
         assert seen(records[number]) == given.over(UNSET), given
         assert records[number].len == len(frames[number].data)
         # A flag of xdp_buff beside those of the hints; sockets drop what has it.
@@ -85,7 +75,7 @@ def test_each_subset(bpf: Bpf, nic: Nic, seed: int, to: To | None) -> None:
 @pytest.mark.parametrize("kind", ["frames", "skbs"])
 def test_a_veths_program(bpf: Bpf, nic: Nic, seed: int, kind: str) -> None:
     store = Object("store_hints_frags")
-    storing = [*give(store, HINTS), attach(store.program("pass"), "v1")]
+    storing = [*give(store, EACH_SUBSET), attach(store.program("pass"), "v1")]
     bpf.run([f"ip link set dev {nic.device} mtu 9000", store.load(), *veth(napi=False, mtu=9000)])
     if kind == "frames":
         plain = Object("redirect_plain_frags")
@@ -95,10 +85,10 @@ def test_a_veths_program(bpf: Bpf, nic: Nic, seed: int, kind: str) -> None:
         way = lay(bpf, nic, "xdp_pass", "", [*storing, *sending], observed=["v1"])
     frames = frames_of(seed)
     records = way.capture(frames)
-    assert len(records) == len(HINTS)
+    assert len(records) == len(EACH_SUBSET)
     for sent in frames:
         before = by_nic(sent, way.rss_key) if kind == "skbs" else UNSET
-        assert seen(records[sent.id]) == HINTS[sent.id].over(before), sent.id
+        assert seen(records[sent.id]) == EACH_SUBSET[sent.id].over(before), sent.id
         assert records[sent.id].len == len(sent.data)
 
 
@@ -106,11 +96,11 @@ def test_a_veths_program(bpf: Bpf, nic: Nic, seed: int, kind: str) -> None:
 def test_to_cut_off_all_other_buffers_does_no_harm(bpf: Bpf, nic: Nic, seed: int) -> None:
     store = Object("store_hints_frags")
     bpf.run([f"ip link set dev {nic.device} mtu 9000"])
-    lines = give(store, HINTS)
+    lines = give(store, EACH_SUBSET)
     way = redirect(bpf, nic, store.name, To.VETH, program="to_dev_cut", lines=lines)
     records = way.capture(frames_of(seed))
-    assert len(records) == len(HINTS)
-    for number, given in HINTS.items():
+    assert len(records) == len(EACH_SUBSET)
+    for number, given in EACH_SUBSET.items():
         assert seen(records[number]) == given.over(UNSET), given
         assert records[number].len == 100
 
@@ -121,14 +111,14 @@ def test_generic_xdp(bpf: Bpf, nic: Nic, seed: int, program: str) -> None:
     """They are copied to buffers of the kernel's before the program runs."""
     store = Object("store_hints_frags")
     bpf.run([f"ip link set dev {nic.device} mtu 9000"])
-    lines = [*give(store, HINTS), *cpus(store)]
+    lines = [*give(store, EACH_SUBSET), *cpus(store)]
     way = lay(bpf, nic, store.name, program, lines, observed=[nic.device], mode="xdpgeneric")
     frames = frames_of(seed)
     records = way.capture(frames)
-    assert len(records) == len(HINTS)
-    assert returned(bpf.dump(store.map("returned"))) == dict.fromkeys(HINTS, DONE)
+    assert len(records) == len(EACH_SUBSET)
+    assert returned(bpf.dump(store.map("returned"))) == dict.fromkeys(EACH_SUBSET, DONE)
     for sent in frames:
         record = records[sent.id]
-        assert seen(record) == HINTS[sent.id].over(by_nic(sent, way.rss_key)), sent.id
+        assert seen(record) == EACH_SUBSET[sent.id].over(by_nic(sent, way.rss_key)), sent.id
         assert sent.data.startswith(record.data)
         assert record.len == len(sent.data)

@@ -13,6 +13,7 @@ from harness.devices import Nic
 from harness.fixtures import SLOW
 from harness.hints import (
     DONE,
+    EACH_SUBSET,
     ENTRY,
     ETH_P_8021AD,
     ETH_P_8021Q,
@@ -41,18 +42,9 @@ PLAIN = Object("redirect_plain")
 PASS = Object("xdp_pass")
 IN_TC = Object("tc_redirect")
 
-HINTS = {
-    number: Hints(
-        (0xC0DE0000 + number, int(RssType.L4_UDP)) if number & 1 else None,
-        (ETH_P_8021AD, 0xE000 + number) if number & 2 else None,
-        2**60 + number if number & 4 else None,
-    )
-    for number in range(8)
-}
-
 
 def frames_of(seed: int) -> list[Frame]:
-    flows = random_flows(len(HINTS), seed, KINDS)
+    flows = random_flows(len(EACH_SUBSET), seed, KINDS)
     return [build(flow, number) for number, flow in enumerate(flows)]
 
 
@@ -61,15 +53,15 @@ def test_each_clone_of_a_broadcast_has_them(bpf: Bpf, nic: Nic, seed: int) -> No
         *veth(),
         *veth("w", VETH2_INDEX),
         *devmap(STORE, VETH_INDEX, VETH2_INDEX),
-        *give(STORE, HINTS),
+        *give(STORE, EACH_SUBSET),
     ]
     way = lay(bpf, nic, STORE.name, "to_all", lines, observed=["v1", "w1"])
     records = way.capture_copies(frames_of(seed), 2)
     by_device: dict[int, list[int]] = {}
     for record in records:
         by_device.setdefault(record.ifindex, []).append(record.id)
-        assert seen(record) == HINTS[record.id].over(UNSET), HINTS[record.id]
-    assert [sorted(numbers) for numbers in by_device.values()] == [sorted(HINTS)] * 2
+        assert seen(record) == EACH_SUBSET[record.id].over(UNSET), EACH_SUBSET[record.id]
+    assert [sorted(numbers) for numbers in by_device.values()] == [sorted(EACH_SUBSET)] * 2
 
 
 def by_nic(sent: Frame, rss_key: bytes) -> Seen:
@@ -97,7 +89,7 @@ class Map(enum.Enum):
 
 @pytest.mark.parametrize("kind", Map, ids=[kind.name.lower() for kind in Map])
 def test_a_maps_program_overwrites(bpf: Bpf, nic: Nic, seed: int, kind: Map) -> None:
-    lines = [*give(STORE, HINTS), *give(STORE, ENTRIES, ENTRY)]
+    lines = [*give(STORE, EACH_SUBSET), *give(STORE, ENTRIES, ENTRY)]
     if kind is Map.DEVMAP:
         runs = entry(STORE.map("devmap"), 0, VETH_INDEX, STORE.program("on_devmap"))
         lines += [*veth(), runs]
@@ -115,10 +107,10 @@ def test_a_maps_program_overwrites(bpf: Bpf, nic: Nic, seed: int, kind: Map) -> 
     )
     frames = frames_of(seed)
     records = way.capture(frames)
-    assert len(records) == len(HINTS)
+    assert len(records) == len(EACH_SUBSET)
     answers = returned(bpf.dump(STORE.map("returned")))
-    assert answers == dict.fromkeys([*HINTS, *(number | ENTRY for number in ENTRIES)], DONE)
-    for number, first in HINTS.items():
+    assert answers == dict.fromkeys([*EACH_SUBSET, *(number | ENTRY for number in ENTRIES)], DONE)
+    for number, first in EACH_SUBSET.items():
         before = UNSET
         if kind is Map.GENERIC_CPUMAP:
             before = by_nic(frames[number], way.rss_key)
@@ -209,9 +201,9 @@ def only_the_nics_hash_arrives(
     """Of frames for which hints were stored, also by a map entry's program."""
     frames = frames_of(seed)
     records = way.capture(frames)
-    assert len(records) == len(HINTS)
+    assert len(records) == len(EACH_SUBSET)
     answers = returned(bpf.dump(STORE.map("returned")))
-    assert answers == dict.fromkeys([*HINTS, *(number | ENTRY for number in by_entry)], DONE)
+    assert answers == dict.fromkeys([*EACH_SUBSET, *(number | ENTRY for number in by_entry)], DONE)
     for sent in frames:
         assert seen(records[sent.id]) == by_nic(sent, way.rss_key)
 
@@ -219,7 +211,7 @@ def only_the_nics_hash_arrives(
 def test_generic_xdp_drops_hints_of_what_a_device_transmits(bpf: Bpf, nic: Nic, seed: int) -> None:
     """By the map's program, too."""
     runs = entry(STORE.map("devmap"), 0, VETH_INDEX, STORE.program("on_devmap"))
-    lines = [*veth(), runs, *give(STORE, HINTS), *give(STORE, ENTRIES, ENTRY)]
+    lines = [*veth(), runs, *give(STORE, EACH_SUBSET), *give(STORE, ENTRIES, ENTRY)]
     way = lay(bpf, nic, STORE.name, "to_dev", lines, observed=["v1"], mode="xdpgeneric")
     only_the_nics_hash_arrives(bpf, way, seed, ENTRIES)
 
@@ -230,7 +222,7 @@ def test_generic_xdp_drops_hints_of_what_it_sends_back(bpf: Bpf, nic: Nic, seed:
         *veth(napi=False),
         *devmap(PLAIN),
         STORE.load(),
-        *give(STORE, HINTS),
+        *give(STORE, EACH_SUBSET),
         attach(STORE.program("tx"), "v1", "xdpgeneric"),
     ]
     way = lay(bpf, nic, PLAIN.name, "to_dev", lines, observed=["v0"], mode="xdpgeneric")
@@ -239,11 +231,11 @@ def test_generic_xdp_drops_hints_of_what_it_sends_back(bpf: Bpf, nic: Nic, seed:
 
 def test_hints_cross_network_namespaces(bpf: Bpf, nic: Nic, seed: int) -> None:
     """The container's case: the frame's first skb is one of another namespace."""
-    lines = [*veth(namespace="far"), *devmap(STORE), *give(STORE, HINTS)]
+    lines = [*veth(namespace="far"), *devmap(STORE), *give(STORE, EACH_SUBSET)]
     way = lay(bpf, nic, STORE.name, "to_dev", lines, observed=["v1"], namespace="far")
     records = way.capture(frames_of(seed))
-    assert len(records) == len(HINTS)
-    for number, given in HINTS.items():
+    assert len(records) == len(EACH_SUBSET)
+    for number, given in EACH_SUBSET.items():
         assert seen(records[number]) == given.over(UNSET), given
 
 
@@ -254,7 +246,7 @@ def test_xdp_tx_to_a_veth_peer(bpf: Bpf, nic: Nic, seed: int, kind: str) -> None
     lines = [
         *veth(napi=False, namespace="far"),
         STORE.load(),
-        *give(STORE, HINTS),
+        *give(STORE, EACH_SUBSET),
         inside + attach(STORE.program("tx"), "v1"),
     ]
     if kind == "frames":
@@ -268,15 +260,15 @@ def test_xdp_tx_to_a_veth_peer(bpf: Bpf, nic: Nic, seed: int, kind: str) -> None
         ]
         way = lay(bpf, nic, PASS.name, "xdp_pass", lines, observed=["v0"])
     records = way.capture(frames_of(seed))
-    assert len(records) == len(HINTS)
-    for number, given in HINTS.items():
+    assert len(records) == len(EACH_SUBSET)
+    for number, given in EACH_SUBSET.items():
         assert seen(records[number]) == given.over(UNSET), given
 
 
 def test_nothing_of_them_goes_on_the_wire(bpf: Bpf, nic: Nic, seed: int) -> None:
-    lay(bpf, nic, STORE.name, "tx", give(STORE, HINTS), observed=[])
+    lay(bpf, nic, STORE.name, "tx", give(STORE, EACH_SUBSET), observed=[])
     frames = frames_of(seed)
     nic.send(frames)
     came = nic.receive(len(frames))
     assert came == {sent.id: (sent.data, None) for sent in frames}
-    assert returned(bpf.dump(STORE.map("returned"))) == dict.fromkeys(HINTS, DONE)
+    assert returned(bpf.dump(STORE.map("returned"))) == dict.fromkeys(EACH_SUBSET, DONE)
