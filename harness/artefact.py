@@ -12,11 +12,7 @@ import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from harness.run import run
-
 STAMP = ".fingerprint"
-# A third of a tree's files: no kernel for x86 is made of them.
-NO_INPUTS = ("./Documentation/*", "./arch/[!x]*", "./tools/testing/*")
 
 
 def fingerprint(*inputs: str | bytes | Path) -> str:
@@ -45,21 +41,6 @@ def _parts(item: str | bytes | Path) -> Iterable[bytes]:
     else:
         yield os.fsencode(item.name)
         yield item.read_bytes()
-
-
-def listing(tree: Path, *parts: str) -> list[str]:
-    """The files of a kernel tree, or of some folders in it: name, time and size, sorted.
-
-    Reading 57,000 files takes ten times as long as asking for their times.
-    """
-    starts = [part for part in parts if (tree / part).exists()] or ["."]
-    pruned = [word for path in NO_INPUTS for word in ("-o", "-path", path)]
-    folders = ["-type", "d", "(", "-name", ".git", *pruned, ")", "-prune"]
-    files = ["-type", "f", "-printf", "%p %T@ %s\n"]
-    # Patterns are compared for folders only, and as bytes: a fifth of its time.
-    argv = ["find", *starts, *files, "-o", *folders]
-    found = run(argv, cwd=tree, env={"LC_ALL": "C"}, deadline=60)
-    return sorted(found.splitlines())
 
 
 def is_current(directory: Path, wanted: str) -> bool:

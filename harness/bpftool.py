@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import artefact
+from harness import artefact, inputs
 from harness.config import Layout
 from harness.host import usable_processors
 from harness.progress import step
@@ -24,7 +24,7 @@ class Tools:
 def tools(layout: Layout, tree: Path) -> Tools:
     """Have bpftool built from the tree, without LLVM: it needs only libelf, zlib and libc."""
     directory = layout.source / "tools"
-    listing = artefact.listing(
+    listing = inputs.below(
         tree,
         "tools/bpf",
         "tools/lib",

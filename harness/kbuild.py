@@ -4,10 +4,10 @@
 import re
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness import artefact, kconfig
+from harness import artefact, inputs, kconfig
 from harness.config import Layout
 from harness.decode import Symbols
 from harness.errors import BadCall, LabError
@@ -23,6 +23,8 @@ LINKER = "ld.lld"  # half of the work of GNU ld, and on all processors
 TOOLCHAIN = ("gcc", "as", LINKER, "pahole")
 # Files that decide what tinyconfig and olddefconfig give.
 OPTIONS = re.compile(r"/Kconfig|/configs/|^\./scripts/")
+CONFIGURED = ".lab-configured"
+STARTED = ".lab-started"  # there while a build is under way, and after one that was killed
 COMPILED = re.compile(r"^\s+(?:CC|AS)\s")
 
 # The same tree gives the same kernel, byte for byte, and ccache keeps hitting.
@@ -72,7 +74,8 @@ def kernel(
     Raises DoesNotBuild, also for an option that was asked for and dropped.
     """
     obj = layout.objects
-    asked, listing = _asked(tree, fragments), artefact.listing(tree)
+    asked, known = _asked(tree, fragments), inputs.known(obj)
+    listing = inputs.listing(tree, known) if known else inputs.below(tree)
     wanted = artefact.fingerprint("\n".join(listing), asked)
     built = Kernel(obj / "vmlinux", obj / "usr/gen_init_cpio", tree, wanted)
     if artefact.is_current(obj, wanted):
@@ -87,9 +90,16 @@ def kernel(
         except CommandFailed as error:
             raise _first_error(error) from None
         current.note = f"{count.seen} objects"
-    (obj / ".lab-started").unlink()
+    added = inputs.learn(obj, tree) - known
+    if added:
+        # What was changed since the build began may be in it or not: the next one will see.
+        late = inputs.listing(tree, added, since=obj / STARTED)
+        listing = sorted({*late, *(listing if known else [])})
+        wanted = artefact.fingerprint("\n".join(listing), asked)
+        _configured(layout, _options(listing, asked))
+    (obj / STARTED).unlink()
     artefact.stamp(obj, wanted, (built.vmlinux, built.gen_init_cpio))
-    return built
+    return replace(built, fingerprint=wanted)
 
 
 def bzimage(layout: Layout, tree: Path) -> Path:
@@ -105,8 +115,8 @@ def complaints(
 
     Errors are among it; an object that the configuration does not have is left out.
     """
-    inputs = _options(artefact.listing(tree), _asked(tree, fragments))
-    _prepare(layout, tree, fragments, inputs)
+    options = _options(inputs.below(tree), _asked(tree, fragments))
+    _prepare(layout, tree, fragments, options)
     words: list[str] = []
     variables = ["W=1", "C=1"] if sparse else ["W=1"]
     try:
@@ -115,7 +125,7 @@ def complaints(
     except CommandFailed as error:
         if not isinstance(_first_error(error), DoesNotBuild):
             raise
-    (layout.objects / ".lab-started").unlink()
+    (layout.objects / STARTED).unlink()
     return "".join(words)
 
 
@@ -130,15 +140,15 @@ def _options(listing: Sequence[str], asked: str) -> str:
     return artefact.fingerprint("\n".join(filter(OPTIONS.search, listing)), asked)
 
 
-def _prepare(layout: Layout, tree: Path, fragments: tuple[Path, ...], inputs: str) -> None:
+def _prepare(layout: Layout, tree: Path, fragments: tuple[Path, ...], options: str) -> None:
     """Have everything ready for make: what an earlier one left is removed, .config is made."""
     require_space(layout.root, 2.0, "building a kernel")
     obj = layout.objects
     obj.mkdir(parents=True, exist_ok=True)
     (obj / artefact.STAMP).unlink(missing_ok=True)
     _remove_half_written(obj)
-    (obj / ".lab-started").touch()
-    _configure(layout, tree, fragments, inputs)
+    (obj / STARTED).touch()
+    _configure(layout, tree, fragments, options)
 
 
 def _environment(layout: Layout) -> dict[str, str]:
@@ -192,7 +202,7 @@ def _remove_half_written(obj: Path) -> None:
     suspect if it was written in that build's last moments. Not more: all objects
     depend on objtool, which has none. include/ is written beside and renamed.
     """
-    marker = obj / ".lab-started"
+    marker = obj / STARTED
     if not marker.exists():
         return
     since = marker.stat().st_mtime_ns
@@ -212,17 +222,17 @@ def _remove_half_written(obj: Path) -> None:
             path.unlink()
 
 
-def _configure(layout: Layout, tree: Path, fragments: tuple[Path, ...], inputs: str) -> None:
-    """Have .config made of tinyconfig and the fragments, unless it is what these inputs gave.
+def _configure(layout: Layout, tree: Path, fragments: tuple[Path, ...], options: str) -> None:
+    """Have .config made of tinyconfig and the fragments, unless it is what these options gave.
 
-    inputs: a fingerprint of all that .config depends on. It takes 3 s, a tenth of which is
+    options: a fingerprint of all that .config depends on. It takes 3 s, a tenth of which is
     needed to find that nothing changed; and a .config that is written anew costs make a second.
     """
     log = layout.log("config")
     config = layout.objects / ".config"
-    stamp = layout.objects / ".lab-configured"
+    stamp = layout.objects / CONFIGURED
     there = config.exists() and stamp.exists()
-    if there and stamp.read_text() == artefact.fingerprint(inputs, config):
+    if there and stamp.read_text() == artefact.fingerprint(options, config):
         return
     asked: dict[str, str] = {}
     for path in fragments:
@@ -238,7 +248,13 @@ def _configure(layout: Layout, tree: Path, fragments: tuple[Path, ...], inputs: 
             hint="set what they depend on in the same fragment, or drop them there",
             log=log,
         )
-    stamp.write_text(artefact.fingerprint(inputs, config))
+    _configured(layout, options)
+
+
+def _configured(layout: Layout, options: str) -> None:
+    """Say what .config was made of."""
+    made_from = artefact.fingerprint(options, layout.objects / ".config")
+    (layout.objects / CONFIGURED).write_text(made_from)
 
 
 class _counter:

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Steps are skipped only when nothing changed, and are complete or absent."""
 
-import os
 from pathlib import Path
 
 import pytest
 
-from harness.artefact import fingerprint, is_current, listing, make
+from harness.artefact import fingerprint, is_current, make
 
 
 def test_where_one_input_ends_matters() -> None:
@@ -31,36 +30,6 @@ def test_a_folder_counts_with_all_below_it(tmp_path: Path) -> None:
     before = fingerprint(tmp_path)
     (tmp_path / "sub/file").rename(tmp_path / "sub/other")
     assert fingerprint(tmp_path) != before
-
-
-@pytest.mark.parametrize(
-    "change", ["content", "new", "removed", "touched", "arch/Kconfig", "arch/x86", "tools/bpf"]
-)
-def test_a_tree_counts_each_files_size_and_time(tmp_path: Path, change: str) -> None:
-    (tmp_path / "net").mkdir()
-    (tmp_path / ".git").mkdir()
-    file = tmp_path / "net/xdp.c"
-    file.write_text("x")
-    os.utime(file, ns=(0, 10**18))
-    before = listing(tmp_path)
-    (tmp_path / ".git/index").write_text("not of the tree")
-    for name in ("arch/arm", "Documentation/bpf", "tools/testing/selftests"):
-        (tmp_path / name).mkdir(parents=True)
-        (tmp_path / name / "no-input").touch()
-    assert listing(tmp_path) == before
-    if change == "content":
-        file.write_text("longer")
-        os.utime(file, ns=(0, 10**18))
-    elif change == "new":
-        (tmp_path / "net/new.c").touch()
-    elif "/" in change:
-        (tmp_path / change).parent.mkdir(exist_ok=True)
-        (tmp_path / change).touch()
-    elif change == "removed":
-        file.unlink()
-    else:
-        os.utime(file, ns=(0, 10**18 + 1))
-    assert listing(tmp_path) != before
 
 
 def test_made_once_for_the_same_inputs(tmp_path: Path) -> None:
