@@ -72,6 +72,42 @@ def test_a_dropped_option_is_told_each_time(layout: Layout, calls: Path, tmp_pat
             _configure(layout, tmp_path, wish="CONFIG_XDP=y")
 
 
+KBUILD = """
+obj="${3#O=}"
+for last; do :; done
+echo "$last" >> "$CALLS"
+echo CONFIG_NET=y > "$obj/.config"
+test "$last" = vmlinux || exit 0
+mkdir -p "$obj/net" "$obj/usr"
+touch "$obj/vmlinux" "$obj/vmlinux.o" "$obj/usr/gen_init_cpio"
+grep -q . "$obj/net/.xdp.o.cmd" || echo "$2/net/xdp.c $2/net/Kconfig" > "$obj/net/.xdp.o.cmd"
+test -z "$EDIT" || echo edited >> "$2/$EDIT"
+"""
+
+
+@pytest.mark.parametrize("edited", ["", "net/xdp.c", "net/Kconfig"])
+def test_what_is_edited_during_the_first_build_is_built_next(
+    layout: Layout, calls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, edited: str
+) -> None:
+    make = tmp_path / "bin/make"
+    make.write_text(f"#!/bin/bash\n{KBUILD}")
+    tree = tmp_path / "linux"
+    (tree / "net").mkdir(parents=True)
+    (tree / "net/xdp.c").touch()
+    (tree / "net/Kconfig").touch()
+    monkeypatch.setenv("CALLS", str(calls))
+    monkeypatch.setenv("EDIT", edited)
+    first = kbuild.kernel(layout, tree, (), 1)
+    monkeypatch.setenv("EDIT", "")
+    second = kbuild.kernel(layout, tree, (), 1)
+    configured = ["tinyconfig", "olddefconfig"]
+    again = {"": [], "net/xdp.c": ["vmlinux"], "net/Kconfig": [*configured, "vmlinux"]}
+    assert calls.read_text().split() == [*configured, "vmlinux", *again[edited]]
+    assert (first.fingerprint == second.fingerprint) == (not edited)
+    assert kbuild.kernel(layout, tree, (), 1) == second
+    assert calls.read_text().split() == [*configured, "vmlinux", *again[edited]]
+
+
 def _programs(layout: Layout, tmp_path: Path, types: str, kernel: str) -> None:
     vmlinux = tmp_path / "vmlinux"
     vmlinux.write_text(types)
