@@ -92,9 +92,9 @@ def test_what_is_edited_during_the_first_build_is_built_next(
     make = tmp_path / "bin/make"
     make.write_text(f"#!/bin/bash\n{KBUILD}")
     tree = tmp_path / "linux"
-    (tree / "net").mkdir(parents=True)
-    (tree / "net/xdp.c").touch()
-    (tree / "net/Kconfig").touch()
+    for name in ("net/xdp.c", "net/Kconfig", "not-read/x.c", "not-read/Kconfig"):
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).touch()
     monkeypatch.setenv("CALLS", str(calls))
     monkeypatch.setenv("EDIT", edited)
     first = kbuild.kernel(layout, tree, (), 1)
