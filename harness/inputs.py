@@ -14,7 +14,9 @@ from harness.run import CommandFailed, run
 
 RECORD = ".lab-inputs"
 # Read by make itself and by scripts, which write no .cmd: with all folders below them.
-TOOLS = (
+WHOLE = (
+    "arch/x86/configs",
+    "kernel/configs",
     "scripts",
     "tools/arch/x86",
     "tools/bpf/resolve_btfids",
@@ -74,7 +76,7 @@ def learn(obj: Path, tree: Path) -> frozenset[str]:
     read = _files(tree, words)
     options = {path for path in read if path.name.startswith("Kconfig")}
     folders = {Path(), *(path.parent for path in read - options)}
-    for part in TOOLS:
+    for part in WHOLE:
         folders |= {Path(folder).relative_to(tree) for folder, _, _ in os.walk(tree / part)}
     makefiles = {folder / name for folder in entered for name in ("Kbuild", "Makefile")}
     places = before | {f"./{path}" for path in folders | options | makefiles}
