@@ -116,7 +116,8 @@ def argv(spec: Spec) -> list[str]:
         # restrict: the guest reaches nothing of the host but what is forwarded.
         # Host port 0 has the kernel choose one, so two labs never collide.
         "-netdev", f"user,id=management,restrict=on,ipv6=off,hostfwd=tcp:127.0.0.1:0-:{SSH_PORT}",
-        "-device", f"virtio-net-pci,netdev=management,addr=0x2,romfile={QUIET}",
+        # rss: with no header of the host's QEMU reports no hash: a NIC as others have it.
+        "-device", f"virtio-net-pci,netdev=management,addr=0x2,romfile=,rss=on{QUIET}",
         # Another one in each QEMU: a restored kernel then seeds its random numbers anew.
         "-device", "vmgenid,guid=auto",
     ]  # fmt: skip

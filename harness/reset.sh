@@ -52,10 +52,13 @@ done | tc -force -batch - 2>/dev/null
 for device in $present; do
 	ethtool -K "$device" rxhash off
 done
+{
+echo "link set dev eth0 xdp off"
 for device in $present; do
 	echo "link set dev $device xdp off"
 	echo "link set dev $device xdpgeneric off"
 	echo "link set dev $device promisc off mtu 1500"
 	echo "address flush dev $device"
-done | ip -batch - || exit
+done
+} | ip -batch - || exit
 echo "$marker" >/dev/kmsg

@@ -19,6 +19,7 @@ from harness.machines import Machines
 from harness.vm import Machine
 
 NICS = ("eth1", "eth2")  # qemu.NICS, as the guest calls them
+MANAGEMENT = "eth0"  # has RSS, and reports no hash
 RESET_SCRIPT = Path(__file__).with_name("reset.sh").read_bytes()
 RESET_SECONDS = 20.0
 MARKER_SECONDS = 10.0

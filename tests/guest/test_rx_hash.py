@@ -3,17 +3,19 @@
 
 import errno
 import random
+import struct
 from collections.abc import Iterable
 from typing import NamedTuple
 
 import pytest
 
-from harness.bpf import Bpf, BpfError, Object
+from harness.bpf import Bpf, BpfError, Object, attach
 from harness.devices import Nic
 from harness.fixtures import EACH_FAR_SIDE, EACH_NIC, FAR_SIDES
 from harness.hints import ETH_P_8021Q, Hints, Seen, give, returned, seen
 from harness.oracle import RssType, rss
 from harness.packets import KINDS, Frame, build, frame, random_flow, random_flows
+from harness.seat import MANAGEMENT
 from harness.skb import SkbRecord
 from harness.topology import To, redirect
 
@@ -89,6 +91,16 @@ def without_ports(first: int) -> list[Frame]:
         ARP(psrc="10.0.0.1", pdst="10.0.0.2"),
     ]
     return [frame(packet, first + number) for number, packet in enumerate(packets)]
+
+
+@pytest.mark.slow
+@pytest.mark.unchanged
+def test_a_nic_with_rss_that_reports_no_hash_gives_none(bpf: Bpf) -> None:
+    """Of the frames that bring the test's own commands."""
+    counting = bpf.load("count_answers", device=MANAGEMENT)
+    bpf.run([attach(counting.program("pass"), MANAGEMENT)])
+    answers = bpf.dump(counting.map("answers"))
+    assert {*answers} == {struct.pack("<i", -errno.ENODATA)}
 
 
 @pytest.mark.unchanged

@@ -37,7 +37,7 @@ WITHOUT_TAPS = [
     *("-chardev", "socket,id=monitor,fd=7"),
     *("-mon", "chardev=monitor,mode=control"),
     *("-netdev", "user,id=management,restrict=on,ipv6=off,hostfwd=tcp:127.0.0.1:0-:22"),
-    *("-device", "virtio-net-pci,netdev=management,addr=0x2,romfile=,guest_announce=off"),
+    *("-device", "virtio-net-pci,netdev=management,addr=0x2,romfile=,rss=on,guest_announce=off"),
     *("-device", "vmgenid,guid=auto"),
 ]
 TAPS = [
