@@ -9,7 +9,6 @@ this host and QEMU.
 
 import json
 import os
-import platform
 import socket
 import time
 from dataclasses import asdict
@@ -85,7 +84,7 @@ def _host() -> str:
     cpuinfo = Path("/proc/cpuinfo").read_text().partition("\n\n")[0].splitlines()
     model = next((line for line in cpuinfo if line.startswith("model name")), "")
     boot_id = Path("/proc/sys/kernel/random/boot_id").read_text()
-    return fingerprint(platform.release(), model, boot_id, str(KVM.stat().st_rdev), qemu_identity())
+    return fingerprint(os.uname().release, model, boot_id, str(KVM.stat().st_rdev), qemu_identity())
 
 
 def _probe(console: Path, kernel: Path, initramfs: Path) -> str:

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """All artefacts in their order: source, series, kernel, bpftool, programs, image."""
 
-import pickle
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,6 +19,8 @@ from harness import (
 )
 from harness.config import Base, Layout, Selection
 from harness.errors import BadCall
+from harness.plan import Plan
+from harness.plan import remember as remember_plan
 from harness.progress import say
 from harness.run import CommandFailed
 from harness.snapshot import State
@@ -49,10 +50,15 @@ class Artefacts:
         return State(Layout.of(self.selection).variant / "state", self.fingerprint)
 
     @property
+    def plan(self) -> Plan:
+        """Such a machine."""
+        return Plan(self.spec(Path("console")), self.access, self.state)
+
+    @property
     def are_saved(self) -> bool:
         """Whether there is a saved machine of these, with its taps."""
         taps = tuple(range(len(qemu.NICS)))
-        return self.state.fits(replace(self.spec(Path("console")), tap_fds=taps))
+        return self.state.fits(replace(self.plan.spec, tap_fds=taps))
 
     def spec(self, console: Path) -> qemu.Spec:
         """A machine of these, its descriptors still to be filled in."""
@@ -77,30 +83,8 @@ def build(selection: Selection) -> Artefacts:
     keys = image.keys(layout)
     access = Access(keys.client, keys.host_public)
     made = Artefacts(selection, built, programs, guest_image, accelerator, access)
-    _remember(made)
+    remember_plan(selection, made.plan)
     return made
-
-
-def _remember(made: Artefacts) -> None:
-    if last_built(made.selection) == made:
-        return
-    file = _last(made.selection)
-    beside = file.with_name(f"{file.name}.new")
-    beside.write_bytes(pickle.dumps(made))
-    beside.replace(file)
-
-
-def last_built(selection: Selection) -> Artefacts | None:
-    """What the last build of a selection made, None if that can't be told: a guess, no more."""
-    try:
-        made = pickle.loads(_last(selection).read_bytes())
-    except Exception:  # another version of the lab wrote it: anything may come of that
-        return None
-    return made if isinstance(made, Artefacts) and made.selection == selection else None
-
-
-def _last(selection: Selection) -> Path:
-    return Layout.of(selection).variant / "last-built"
 
 
 def kernel(selection: Selection, tree: Path) -> kbuild.Kernel:

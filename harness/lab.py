@@ -118,7 +118,7 @@ def _own_machine() -> Iterator[vm.Machine]:
     with early(selection) as started:
         with locked(build_root()):
             artefacts = build(selection)
-        with starter(artefacts, early=started)() as machine:
+        with starter(artefacts.plan, early=started)() as machine:
             yield machine
 
 

@@ -9,10 +9,10 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from harness import keeper, vm
-from harness.build import Artefacts, last_built
+from harness import keeper, plan, vm
 from harness.config import Selection, build_root
 from harness.errors import LabError
+from harness.plan import Plan
 from harness.progress import say
 from harness.vm import LogIn, Machine
 
@@ -31,7 +31,7 @@ class Early:
 
     def __init__(self, selection: Selection) -> None:
         self.selection = selection
-        self._guess = last_built(selection)
+        self._guess = plan.last(selection)
         self._log_in: LogIn | None = None
         self._stack = contextlib.ExitStack()
 
@@ -41,9 +41,9 @@ class Early:
             with contextlib.suppress(LabError, OSError):
                 self._log_in = self._stack.enter_context(_start(self._guess))
 
-    def take(self, stack: contextlib.ExitStack, artefacts: Artefacts) -> LogIn | None:
-        """Give it away, with what ends it; None if it is not made of these artefacts."""
-        log_in = self._log_in if self._guess == artefacts else None
+    def take(self, stack: contextlib.ExitStack, planned: Plan) -> LogIn | None:
+        """Give it away, with what ends it; None if it is another one."""
+        log_in = self._log_in if self._guess == planned else None
         own = self._stack.pop_all()
         self._log_in = None
         if log_in is None:
@@ -77,8 +77,8 @@ def early(selection: Selection) -> Early:
     return made
 
 
-def starter(artefacts: Artefacts, *, crowded: bool = False, early: Early | None = None) -> Start:
-    """What starts a machine of these, each with a console file of its own.
+def starter(planned: Plan, *, crowded: bool = False, early: Early | None = None) -> Start:
+    """What starts such machines, each with a console file of its own.
 
     crowded: see qemu.Spec. early: the first machine, if it fits.
     Says why one was booted though there is a saved state, or could not be saved.
@@ -87,8 +87,8 @@ def starter(artefacts: Artefacts, *, crowded: bool = False, early: Early | None 
     @contextmanager
     def start() -> Iterator[Machine]:
         with contextlib.ExitStack() as stack:
-            log_in = early.take(stack, artefacts) if early else None
-            log_in = log_in or stack.enter_context(_start(artefacts, crowded=crowded))
+            log_in = early.take(stack, planned) if early else None
+            log_in = log_in or stack.enter_context(_start(planned, crowded=crowded))
             machine = log_in()
             if machine.remark:
                 say(f"boot      {machine.remark}")
@@ -97,9 +97,9 @@ def starter(artefacts: Artefacts, *, crowded: bool = False, early: Early | None 
     return start
 
 
-def _start(artefacts: Artefacts, *, crowded: bool = False) -> AbstractContextManager[LogIn]:
-    spec = artefacts.spec(_own_console(build_root() / "vm"))
-    return vm.start(replace(spec, crowded=crowded), artefacts.access, artefacts.state)
+def _start(planned: Plan, *, crowded: bool = False) -> AbstractContextManager[LogIn]:
+    spec = replace(planned.spec, console=_own_console(build_root() / "vm"), crowded=crowded)
+    return vm.start(spec, planned.access, planned.state)
 
 
 def _own_console(directory: Path) -> Path:

@@ -12,7 +12,6 @@ import contextlib
 import hashlib
 import json
 import os
-import platform
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -203,5 +202,5 @@ def _host() -> str:
     """What KVM hands to the guest, and so must be the same."""
     cpuinfo = Path("/proc/cpuinfo").read_text().partition("\n\n")[0].splitlines()
     return "\n".join(
-        [platform.release(), *(line for line in cpuinfo if line.startswith(CPU_LINES))]
+        [os.uname().release, *(line for line in cpuinfo if line.startswith(CPU_LINES))]
     )

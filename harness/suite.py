@@ -61,7 +61,7 @@ def machines_of(
     The first one is up, or so many processes can restore theirs at once. started: it, if it fits.
     """
     accelerator = artefacts.accelerator
-    with Machines(starter(artefacts, early=started)) as machines:
+    with Machines(starter(artefacts.plan, early=started)) as machines:
         why = f"under {accelerator.name}: {accelerator.reason}"
         if at_once and artefacts.are_saved:
             say(f"boot      {at_once} at a time, restored {why}")

@@ -7,7 +7,6 @@ import re
 import socket
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from harness import qemu
 from harness.address import Address, GuestGone
+from harness.background import Coming
 from harness.console import ConsoleFile, Witness
 from harness.emulator import Process, process
 from harness.errors import LabError
@@ -145,9 +145,6 @@ def _restored(
     # Here and not in the other thread, with whose end QEMU would end (PR_SET_PDEATHSIG, prctl(2)).
     vm, connection = _launched(stack, replace(spec, ram=ram))
     inner = stack.enter_context(contextlib.ExitStack())
-    pool = ThreadPoolExecutor(1)
-    stack.callback(pool.shutdown)
-    stack.callback(vm.kill)  # whatever that thread waits for comes to an end
 
     def come_up() -> LogIn:
         try:
@@ -159,7 +156,9 @@ def _restored(
         finally:
             saved.verify()  # while the guest answers, or as the better reason why it does not
 
-    coming = pool.submit(come_up)
+    coming = Coming(come_up)
+    stack.callback(coming.wait)
+    stack.callback(vm.kill)  # whatever that thread waits for comes to an end
     _import_guest()
     return lambda: coming.result()()
 

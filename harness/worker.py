@@ -55,7 +55,7 @@ def pytest_configure(config: pytest.Config) -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     workers: Workers = pickle.loads(told)
     progress.use_stderr()  # stdout is the connection to the other process
-    machines = Machines(starter(workers.artefacts, crowded=True))
+    machines = Machines(starter(workers.artefacts.plan, crowded=True))
     config.add_cleanup(lambda: machines.__exit__())
     seats = Seats(machines, equipment(workers.artefacts), fresh=workers.fresh)
     config.pluginmanager.register(fixtures)

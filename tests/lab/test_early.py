@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.build import last_built
 from harness.fixtures import Bench
 from harness.machines import Early, starter
+from harness.plan import last
 
 pytestmark = pytest.mark.unchanged
 
@@ -32,7 +32,7 @@ class Started:
 
 @pytest.fixture
 def started(bench: Bench) -> Iterator[Started]:
-    with starter(bench.artefacts)():
+    with starter(bench.artefacts.plan)():
         pass  # one is saved now, if none was
     with Early(bench.artefacts.selection) as early:
         yield Started(early)
@@ -56,11 +56,11 @@ def _read(path: Path) -> str:
 
 
 def test_the_last_build_is_remembered(bench: Bench) -> None:
-    assert last_built(bench.artefacts.selection) == bench.artefacts
+    assert last(bench.artefacts.selection) == bench.artefacts.plan
 
 
 def test_one_that_fits_is_the_first_machine(bench: Bench, started: Started) -> None:
-    start = starter(bench.artefacts, early=started.early)
+    start = starter(bench.artefacts.plan, early=started.early)
     with start() as machine:
         assert machine.qemu_pid == int(started.process.name)
         assert machine.restored
@@ -71,8 +71,9 @@ def test_one_that_fits_is_the_first_machine(bench: Bench, started: Started) -> N
 
 
 def test_one_that_does_not_fit_is_thrown_away(bench: Bench, started: Started) -> None:
-    programs = replace(bench.artefacts.programs, objects=Path("/elsewhere"))
-    changed = replace(bench.artefacts, programs=programs)
+    spec = bench.artefacts.plan.spec
+    chosen = replace(spec.accelerator, reason="another")
+    changed = replace(bench.artefacts.plan, spec=replace(spec, accelerator=chosen))
     with starter(changed, early=started.early)() as machine:
         assert started.process not in _qemus()
         assert machine.guest.sh("echo here") == "here\n"

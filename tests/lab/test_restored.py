@@ -23,7 +23,7 @@ DAY = 86400  # seconds
 @pytest.fixture
 def state(bench: Bench, tmp_path: Path) -> Iterator[State]:
     """A state of this test's own, made from what the session's machines are made of."""
-    with starter(bench.artefacts)():
+    with starter(bench.artefacts.plan)():
         pass  # one is saved now, if none was
     own = State(tmp_path / "state", bench.artefacts.state.made_from)
     run(

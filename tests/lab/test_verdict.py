@@ -89,7 +89,7 @@ def test_a_test_fails_if_the_kernel_warns_meanwhile(
 @contextmanager
 def elsewhere(bench: Bench, *, fresh: bool = False) -> Iterator[Bench]:
     """A bench with machines of its own."""
-    with Machines(starter(bench.artefacts)) as machines:
+    with Machines(starter(bench.artefacts.plan)) as machines:
         yield replace(bench, seats=bench.seats.at(machines, fresh=fresh))
 
 

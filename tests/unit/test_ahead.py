@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from harness import ahead, machines
+from harness import ahead, machines, plan
 from harness.config import ROOT, Selection
 from harness.errors import LabError
 
@@ -59,7 +59,7 @@ def starts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
         done.append("ended")
 
     monkeypatch.setattr(machines, "build_root", lambda: tmp_path)
-    monkeypatch.setattr(machines, "last_built", lambda _: GUESS)
+    monkeypatch.setattr(plan, "last", lambda _: GUESS)
     monkeypatch.setattr(machines, "_start", start)
     monkeypatch.setattr(machines, "_begun", [])
     return done
