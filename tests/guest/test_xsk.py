@@ -3,22 +3,26 @@
 
 import pytest
 
-from harness.bpf import XSK, Bpf, BpfError, Object
+from harness.bpf import XSK, Bpf, BpfError, Object, attach
 from harness.devices import Nic
 from harness.hints import (
     DONE,
     ETH_P_8021AD,
+    UNSET,
     Hints,
     give,
     returned,
+    seen,
 )
 from harness.oracle import RssType
 from harness.packets import KINDS, build, random_flows
-from harness.topology import lay
+from harness.topology import devmap, lay, veth
 
 pytestmark = pytest.mark.slow
 
 TO_XSK = Object("store_to_xsk")
+PLAIN = Object("redirect_plain")
+STORE = Object("store_hints")
 
 # Each subset of the fields.
 HINTS = {
@@ -41,6 +45,31 @@ def test_a_socket_gets_the_packet_as_it_came(bpf: Bpf, nic: Nic, seed: int, mode
     nic.send(frames)
     assert nic.receive(len(frames)) == {sent.id: (sent.data, None) for sent in frames}
     assert returned(bpf.dump(TO_XSK.map("returned"))) == dict.fromkeys(HINTS, DONE)
+
+
+def test_what_a_socket_sent_is_its_own_until_a_timestamp_is_stored(
+    bpf: Bpf, nic: Nic, seed: int
+) -> None:
+    """Where an skb has the timestamp the sender's skb has a pointer, which its end writes to.
+
+    v1's socket sends what it gets to v0, which has generic XDP: that keeps the sender's skb.
+    """
+    lines = [
+        *veth(napi=False),
+        *devmap(PLAIN),
+        TO_XSK.load(),
+        f"{XSK} v1 copy {TO_XSK.map('xskmap')}",
+        attach(TO_XSK.program("to_xsk"), "v1"),
+        STORE.load(),
+        *give(STORE, HINTS),
+        attach(STORE.program("pass"), "v0", "xdpgeneric"),
+    ]
+    way = lay(bpf, nic, PLAIN.name, "to_dev", lines, observed=["v0"])
+    flows = random_flows(len(HINTS), seed, KINDS)
+    records = way.capture([build(flow, number) for number, flow in enumerate(flows)])
+    assert len(records) == len(HINTS)
+    for number, given in HINTS.items():
+        assert seen(records[number]) == given.over(UNSET), given
 
 
 @pytest.mark.unchanged
