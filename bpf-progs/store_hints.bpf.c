@@ -4,6 +4,7 @@
 
 #define CUT_TO 100
 #define ETH_HLEN 14
+#define V0 100	/* VETH_INDEX in harness/topology.py */
 
 SEC(XDP)
 int to_dev(struct xdp_md *ctx)
@@ -28,6 +29,14 @@ int to_all(struct xdp_md *ctx)
 {
 	store_hints(ctx, FIRST);
 	return bpf_redirect_map(&devmap, 0, BPF_F_BROADCAST);
+}
+
+/* Without a map. */
+SEC(XDP)
+int to_ifindex(struct xdp_md *ctx)
+{
+	store_hints(ctx, FIRST);
+	return bpf_redirect(V0, 0);
 }
 
 SEC(XDP)
@@ -83,6 +92,23 @@ SEC(XDP "/cpumap")
 int on_cpumap(struct xdp_md *ctx)
 {
 	store_hints(ctx, ENTRY);
+	return XDP_PASS;
+}
+
+/* With metadata in front: the frame's id. */
+SEC(XDP "/cpumap")
+int on_cpumap_with_meta(struct xdp_md *ctx)
+{
+	int id = lab_frame_id(ctx->data, ctx->data_end);
+	__u32 *meta;
+
+	if (bpf_xdp_adjust_meta(ctx, -(int)sizeof(*meta)))
+		return XDP_ABORTED;
+	meta = (void *)(long)ctx->data_meta;
+	if ((void *)(meta + 1) > (void *)(long)ctx->data)
+		return XDP_ABORTED;
+	*meta = id;
+	store_hints_of(ctx, id, ENTRY);
 	return XDP_PASS;
 }
 

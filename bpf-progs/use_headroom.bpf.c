@@ -7,7 +7,7 @@
  */
 #include "hints.h"
 
-#define MORE_THAN_THERE_IS 300
+#define MORE_THAN_THERE_IS 400
 #define METADATA 32
 
 struct {

@@ -127,6 +127,45 @@ def test_all_headroom_used(bpf: Bpf, nic: Nic, seed: int, program: str) -> None:
         assert records[sent.id].meta == (0xFFFFFFFF if metadata else 0)
 
 
+# tun_build_skb() and vhost_net_build_xdp(): NET_SKB_PAD and XDP_PACKET_HEADROOM; the second also
+# has the header, of 10 bytes, in front and rounds that up to cache lines.
+TAP_HEADROOM = {Giving.WRITE_NOWAIT: 64 + 256 - 64, Giving.VHOST: 384 - 64}
+
+
+@SLOW
+@pytest.mark.parametrize(
+    "giving", TAP_HEADROOM, ids=[giving.name.lower() for giving in TAP_HEADROOM]
+)
+def test_all_headroom_used_on_a_tap(bpf: Bpf, seed: int, giving: Giving) -> None:
+    """As above, where a driver has no metadata: the bound is no other function's."""
+    store = Object("use_headroom")
+    first = dict.fromkeys((4, 5, 6, 7), FIRST_HINTS)
+    second = dict.fromkeys((2, 3, 6, 7), SECOND_HINTS)
+    bpf.run(
+        [
+            *OBSERVE_ANEW,
+            store.load(),
+            *give(store, first),
+            *give(store, second, SECOND),
+            "ip tuntap add dev t0 mode tap",
+            "ip link set dev t0 up",
+            *observe(OBSERVE, "t0"),
+            attach(store.program("use_head_and_pass"), "t0"),
+        ]
+    )
+    way = Way(bpf, Tap("t0", bpf, giving), store)
+    frames = [build(flow, at) for at, flow in enumerate(random_flows(8, seed, KINDS))]
+    records = way.capture(frames)
+    assert len(records) == 8
+    taken = TAP_HEADROOM[giving]
+    assert bpf.dump(store.map("taken")) == {u32(at): u32(taken) for at in range(8)}
+    for sent in frames:
+        expected = first.get(sent.id, Hints()).over(UNSET)
+        expected = second.get(sent.id, Hints()).over(expected)
+        assert seen(records[sent.id]) == expected, sent.id
+        assert sent.data.startswith(records[sent.id].data)
+
+
 @pytest.mark.parametrize(
     ("nic", "way_on"),
     [

@@ -64,6 +64,16 @@ def test_each_clone_of_a_broadcast_has_them(bpf: Bpf, nic: Nic, seed: int) -> No
     assert [sorted(numbers) for numbers in by_device.values()] == [sorted(EACH_SUBSET)] * 2
 
 
+@SLOW
+def test_a_redirect_without_a_map(bpf: Bpf, nic: Nic, seed: int) -> None:
+    lines = [*veth(), *give(STORE, EACH_SUBSET)]
+    way = lay(bpf, nic, STORE.name, "to_ifindex", lines, observed=["v1"])
+    records = way.capture(frames_of(seed))
+    assert len(records) == len(EACH_SUBSET)
+    for number, given in EACH_SUBSET.items():
+        assert seen(records[number]) == given.over(UNSET), given
+
+
 def by_nic(sent: Frame, rss_key: bytes) -> Seen:
     """An skb that virtio_net built without XDP."""
     reported = rss(sent.data, rss_key)
@@ -148,6 +158,26 @@ def test_a_cpumaps_program_runs_on_every_skb(bpf: Bpf, nic: Nic, seed: int) -> N
     assert len({record.ifindex for record in records.values()}) == 2
 
 
+@SLOW
+@pytest.mark.parametrize("mode", ["xdpdrv", "xdpgeneric"], ids=["frames", "skbs"])
+def test_a_cpumaps_program_adds_metadata(bpf: Bpf, nic: Nic, seed: int, mode: str) -> None:
+    adding = STORE.program("on_cpumap_with_meta")
+    lines = [
+        *(entry(STORE.map("cpumap"), cpu, CPUMAP_QUEUE, adding) for cpu in (0, 1)),
+        *give(STORE, EACH_SUBSET),
+        *give(STORE, ENTRIES, ENTRY),
+    ]
+    way = lay(bpf, nic, STORE.name, "to_cpu", lines, observed=[nic.device], mode=mode)
+    frames = frames_of(seed)
+    records = way.capture(frames)
+    assert len(records) == len(EACH_SUBSET)
+    for sent in frames:
+        before = UNSET if mode == "xdpdrv" else by_nic(sent, way.rss_key)
+        expected = ENTRIES.get(sent.id, Hints()).over(EACH_SUBSET[sent.id].over(before))
+        assert seen(records[sent.id]) == expected, sent.id
+        assert (records[sent.id].meta_len, records[sent.id].meta) == (4, sent.id)
+
+
 @pytest.mark.parametrize(
     "mode", [pytest.param("xdpdrv", marks=SLOW, id="frames"), pytest.param("xdpgeneric", id="skbs")]
 )
@@ -214,6 +244,33 @@ def test_generic_xdp_drops_hints_of_what_a_device_transmits(bpf: Bpf, nic: Nic, 
     lines = [*veth(), runs, *give(STORE, EACH_SUBSET), *give(STORE, ENTRIES, ENTRY)]
     way = lay(bpf, nic, STORE.name, "to_dev", lines, observed=["v1"], mode="xdpgeneric")
     only_the_nics_hash_arrives(bpf, way, seed, ENTRIES)
+
+
+@SLOW
+def test_generic_xdp_drops_hints_of_what_goes_there_without_a_map(
+    bpf: Bpf, nic: Nic, seed: int
+) -> None:
+    lines = [*veth(), *give(STORE, EACH_SUBSET)]
+    way = lay(bpf, nic, STORE.name, "to_ifindex", lines, observed=["v1"], mode="xdpgeneric")
+    only_the_nics_hash_arrives(bpf, way, seed)
+
+
+@SLOW
+def test_generic_xdp_drops_hints_of_a_broadcast(bpf: Bpf, nic: Nic, seed: int) -> None:
+    lines = [
+        *veth(),
+        *veth("w", VETH2_INDEX),
+        *devmap(STORE, VETH_INDEX, VETH2_INDEX),
+        *give(STORE, EACH_SUBSET),
+    ]
+    observed = ["v1", "w1"]
+    way = lay(bpf, nic, STORE.name, "to_all", lines, observed=observed, mode="xdpgeneric")
+    frames = frames_of(seed)
+    records = way.capture_copies(frames, 2)
+    assert returned(bpf.dump(STORE.map("returned"))) == dict.fromkeys(EACH_SUBSET, DONE)
+    assert len({record.ifindex for record in records}) == 2
+    for record in records:
+        assert seen(record) == by_nic(frames[record.id], way.rss_key), EACH_SUBSET[record.id]
 
 
 def test_generic_xdp_drops_hints_of_what_it_sends_back(bpf: Bpf, nic: Nic, seed: int) -> None:

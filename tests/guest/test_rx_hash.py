@@ -170,6 +170,7 @@ def test_a_program_cannot_reach_what_it_stored(bpf: Bpf, nic: Nic, seed: int, pr
         assert all(record.meta_len > 0 for record in records.values())
 
 
-def test_the_setter_is_refused_outside_xdp(bpf: Bpf) -> None:
+@pytest.mark.parametrize("hook", ["tc", "action"])
+def test_the_setter_is_refused_outside_xdp(bpf: Bpf, hook: str) -> None:
     with pytest.raises(BpfError, match="bpf_xdp_store_rx_hash is not allowed"):
-        bpf.load("store_in_tc")
+        bpf.load(f"store_in_{hook}")
