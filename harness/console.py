@@ -17,6 +17,7 @@ from harness.reports import (
     CUT_HERE,
     END_STACK,
     MARKED_STACK,
+    MORE,
     OTHER_CPU,
     RULER,
     RULES,
@@ -43,6 +44,7 @@ _STAMP = re.compile(r"(?:\[ *(\d+\.\d{6})\])?\[ *([TC]\d+)\] ?|\[ *(\d+\.\d{6})\
 # Facility and level before it: as console_msg_format=syslog, as `dmesg --decode` puts them.
 _PRIORITY = re.compile(r"<(\d{1,3})>")
 _FACILITY = re.compile(r"(\w+) *:\w+ *: ")
+_BOOTS = re.compile(r"Linux version \d")  # init/main.c
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,11 @@ class _Report:
         """Whether it is a stack that is no fault."""
         return self.rule is not None and not self.kind
 
+    @property
+    def gathers(self) -> bool:
+        """Whether other CPUs print parts of it."""
+        return self.rule is not None and self.rule.gathers
+
     def belongs(self, line: _Line, rule: Rule | None) -> bool:
         """Whether this line, of the same caller, is a part of the report.
 
@@ -125,12 +132,11 @@ class _Report:
 
     def is_past(self, line: _Line) -> bool:
         """Whether nothing of it can come any more, now that this line has come."""
-        if line.caller is None:
-            return False
-        passed = line.time - self.time
-        if passed < -PAUSE:  # another kernel boots
-            return True
-        return passed > (GATHERING if self.rule and self.rule.gathers else PAUSE)
+        boots = _BOOTS.match(line.text) is not None
+        if boots or line.caller is None:
+            return boots
+        # A clock that goes back is another kernel's.
+        return not -PAUSE <= line.time - self.time <= (GATHERING if self.gathers else PAUSE)
 
     def splats(self) -> list[Splat]:
         """What it comes to; nothing for a stack that is no fault."""
@@ -190,11 +196,12 @@ class Witness:
         for past in self._reports():
             if past.is_past(line):
                 yield from self._close(past)
-        report = self._open.get(line.caller)
+        report, torn = self._open.get(line.caller), False
         if report and not report.belongs(line, rule):
             begins = rule is not None or line.text == CUT_HERE
             # Else, where nothing tells callers apart, a bystander's amid a stack.
-            if begins or line.caller or not report.bare_stack:
+            if begins or line.caller or not (report.bare_stack or report.gathers):
+                torn = not (report.ended or report.is_note)
                 yield from self._close(report)
             report = None
         if report is None:
@@ -202,6 +209,8 @@ class Witness:
                 self._before[line.caller].append(line)
                 return
             report = self._begin(line, rule)
+            if torn:
+                report.tail = MORE  # the rest of what it came amid
         if report.add(line, rule):
             yield from self._close(report)
 
@@ -218,7 +227,7 @@ class Witness:
         """The report that this line begins, or the one of another CPU that asked for it."""
         report = _Report(lines=self._prelude(line, rule))
         if OTHER_CPU.match(line.text):
-            gathering = (each for each in self._reports() if each.rule and each.rule.gathers)
+            gathering = (each for each in self._reports() if each.gathers)
             *_, report = report, *gathering
         self._open[line.caller] = report
         return report

@@ -46,8 +46,8 @@ CUT_HERE = "------------[ cut here ]------------"
 RULER = re.compile(r"={20,}$")
 STACK_BEGINS = re.compile(r"Call [Tt]race:\s*$|CPU: \d+ (UID|PID): |RIP: |pc : ")
 OTHER_CPU = re.compile(r"NMI backtrace for cpu \d+")
-# Of arm64, riscv and x86 before 5.16, which put no </TASK> at its end.
-BARE_STACK = re.compile(r"Call [Tt]race:\s*$")
+# Of arm64, riscv and x86 before 5.16, which put no </TASK> at its end, nor <TASK> behind </IRQ>.
+BARE_STACK = re.compile(r"Call [Tt]race:\s*$| *</(?!TASK)")
 MARKED_STACK = re.compile(r" *<[A-Z#]\w*>$")
 AT_ONCE = re.compile(r"")
 END_STACK = re.compile(r" *</TASK>$")
@@ -58,7 +58,7 @@ _END_PANIC = re.compile(r"---\[ end Kernel panic|Rebooting in \d+ seconds")
 _END_UBSAN = re.compile(rf"{_END_TRACE.pattern}|{RULER.pattern}")
 _REGISTERS = r"([ER]?(IP|[A-DS][XIP])|R\d\d|[C-GS]S|CR\d|DR\d|PKRU|Code|note): "
 _AFTER_OOPS = re.compile(rf"{_REGISTERS}|\s|Fixing recursive fault|Modules linked in:")
-_MORE = re.compile(
+MORE = re.compile(
     rf"{_REGISTERS}|(pstate|x\d+|(pc|lr|sp) ): |\s|$|CPU: |Tainted: |Hardware name: "
     r"|Modules linked in:|Sched_ext: |irq event stamp: "
     r"|(hard|soft)irqs last |Call [Tt]race:|Sending NMI from|NMI backtrace for|rcu: (?!INFO: rcu)"
@@ -67,7 +67,7 @@ _MORE = re.compile(
     r"|\d+ locks? held by|no locks held|locks held by|---\[ end trace |FIX \S+: |page_owner "
     r"|page last |page has been|Mem-Info:|active_anon:|Node \d|lowmem_reserve|Free swap|Total swap"
     r"|SLUB: |oom_reaper: |\d+ (pages|total pagecache) |handlers:|\[(<.*>|[0-9a-f]{8,})\] "
-    r"|Disabling (IRQ|lock debugging)|ref_tracker: |skb |Future hung task reports"
+    r"|Disabling (IRQ|lock debugging)|skb |Future hung task reports"
     r"|(Object|Slab) 0x|(Allocated|Freed) in "
     # Behind all locks; lockdep's own rulers are of other lengths.
     r"|={45}$"
@@ -93,7 +93,7 @@ def _stack(
     loose: bool = False,
 ) -> Rule:
     """One whose last part is a stack, or several."""
-    return Rule(kind, re.compile(begin), END_STACK, rank, _MORE, gathers=gathers, loose=loose)
+    return Rule(kind, re.compile(begin), END_STACK, rank, MORE, gathers=gathers, loose=loose)
 
 
 def _ruled(kind: str, begin: str) -> Rule:
@@ -110,7 +110,7 @@ def _line(kind: str, begin: str, *, tail: re.Pattern[str] | None = None) -> Rule
 RULES = (
     Rule(
         "panic",
-        re.compile(r"Kernel panic - not syncing"),
+        re.compile(r"Kernel panic - not syncing:"),
         _END_PANIC,
         Rank.ALONE,
         gathers=True,
@@ -127,10 +127,10 @@ RULES = (
     _stack("memory corruption", r"pagealloc: (single bit error|memory corruption)"),
     _form("usercopy", r"usercopy: Kernel memory (exposure|overwrite) attempt detected"),
     _form("buffer overflow", r"(\w+: )?detected (buffer overflow|field-spanning write)"),
-    _form("list corruption", r"list_(add|del|move) (corruption|double add)"),
+    _form("list corruption", r"list_(add|del|move) (corruption[.,]|double add:)"),
     _form(
         "refcount",
-        r"refcount_t: (saturated|(addition|increment) on 0|underflow|decrement hit 0|unknown)",
+        r"refcount_t: ((saturated|(addition|increment) on 0|underflow|decrement hit 0);|unknown)",
         Rank.FAULT,
     ),
     _form("ODEBUG", r"ODEBUG: (?!out of memory|Out of memory|selftest passed|\d)", Rank.FAULT),
@@ -187,6 +187,7 @@ RULES = (
     _line(
         "BUG", r"Uhhuh\. NMI received for unknown reason", tail=re.compile(r"Dazed and confused")
     ),
+    _stack("BUG", r"NMI: (PCI system error \(SERR\)|IOCK error \(.*\)) for reason"),
     _line("BUG", r"softirq: huh, entered softirq"),
     _line("BUG", r"NOHZ(: | tick-stop error: )(Non-RCU )?local.softirq.*pending"),
     # Faults of the CPU, and BUG().
@@ -238,7 +239,7 @@ RULES = (
         "neighbour leak", r"(neighbour: )?(Destroying alive neighbour|neighbour leakage|NEIGH: BUG)"
     ),
     _stack("checksum", r"(.*: )?hw csum failure$"),
-    _line("tx timeout", r"(.*: )?NETDEV WATCHDOG: .*(timed out|TIMED OUT)"),
+    _line("tx timeout", r"(.*: )?NETDEV WATCHDOG: .*transmit queue \d+ timed out"),
     _line(
         "virtio",
         r"virtio_\w+ virtio\d+: \S+:id \d+ (is not a head|out of range)"
@@ -264,20 +265,25 @@ RULES = (
     Rule(
         "out of memory",
         re.compile(r"\S.{0,15} invoked oom-killer: "),
-        re.compile(r"(Memory cgroup )?(o|O)ut of memory: Kill|oom_reaper: "),
+        re.compile(r"(Memory cgroup )?(o|O)ut of memory(: Kill| and no killable)|oom_reaper: "),
         loose=True,
         unless=re.compile(r"Memory cgroup out of memory|CONSTRAINT_MEMCG"),
     ),
     _line("out of memory", r"Out of memory(: Kill| and no killable)"),
     _stack(
         "page allocation failure",
-        r"\S.{0,15}: (page allocation (failure|stall)|vmalloc( error|: allocation failure): )",
+        r"\S.{0,15}: (page allocation (failure: order:|stalls for )\d"
+        r"|vmalloc( error|: allocation failure): )",
         loose=True,
     ),
     # What was lost may have been a fault.
     Rule("lost messages", re.compile(r"\*\* \d+ printk messages dropped"), AT_ONCE, Rank.BESIDE),
-    # What is shown of a page or a packet before a BUG() or a WARN, or for no fault.
-    _form("", r"page: ?\S* ?refcount:-?\d+ |skb len=\d+ headroom="),
+    # What is shown of a page, a mapping or a packet before a BUG() or a WARN, or for no fault.
+    _form(
+        "",
+        r"page: ?\S* ?refcount:-?\d+ |skb len=\d+ headroom="
+        r"|vma [0-9a-f]{16} start |mm [0-9a-f]{16} task_size ",
+    ),
     # Stacks that were asked for, or that are a part of another's report.
     _stack(
         "",
