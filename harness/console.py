@@ -106,10 +106,12 @@ class _Report:
         if self.rule and self.rule.end.match(line.text):
             return True
         if line.text == CUT_HERE:
-            return not self.has_stack and (self.rule is None or self.rule.rank < Rank.FORM)
+            return not self.has_stack and (not self.rule or Rank.ALONE < self.rule.rank < Rank.FORM)
         if rule is None or rule.kind in ("", UNKNOWN) or self.rule is None:
             return True
-        return not self.has_stack and (rule is self.rule or rule.rank > self.rule.rank)
+        if self.has_stack or Rank.ALONE in (rule.rank, self.rule.rank):
+            return False
+        return rule is self.rule or rule.rank > self.rule.rank
 
     def add(self, line: _Line, rule: Rule | None) -> bool:
         """Take a line in. Returns whether the report is complete with it."""

@@ -15,7 +15,7 @@ class Rank(enum.IntEnum):
     """Where in a report a line stands: one of a higher rank goes on with what a lower one began."""
 
     BESIDE = -1  # is a report by itself; what is open goes on behind it
-    ALONE = 0  # begins a report of its own, whatever is open
+    ALONE = 0  # begins a report of its own, whatever is open; no other goes on with it
     CAUSE = 1  # says what is wrong, perhaps before the kernel complains in form
     FAULT = 2  # 'kernel BUG at', 'BUG: unable to handle': an oops follows
     FORM = 3  # 'WARNING: CPU: 0 PID: 1 at', 'Oops: ': registers and stack follow
@@ -159,6 +159,7 @@ RULES = (
     _stack(
         "hung task",
         r"INFO: task .+:\d+ blocked( in I/O wait)? for more than \d+ seconds",
+        Rank.ALONE,
         gathers=True,
     ),
     _stack("workqueue lockup", r"BUG: workqueue lockup - pool", gathers=True),
@@ -185,9 +186,11 @@ RULES = (
     ),
     _stack("BUG", r"bad: scheduling from the idle thread!"),
     _line(
-        "BUG", r"Uhhuh\. NMI received for unknown reason", tail=re.compile(r"Dazed and confused")
+        "BUG",
+        r"Uhhuh\. NMI received for unknown reason|NMI: PCI system error \(SERR\) for reason",
+        tail=re.compile(r"Dazed and confused"),
     ),
-    _stack("BUG", r"NMI: (PCI system error \(SERR\)|IOCK error \(.*\)) for reason"),
+    _stack("BUG", r"NMI: IOCK error \(.*\) for reason"),
     _line("BUG", r"softirq: huh, entered softirq"),
     _line("BUG", r"NOHZ(: | tick-stop error: )(Non-RCU )?local.softirq.*pending"),
     # Faults of the CPU, and BUG().
