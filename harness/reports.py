@@ -64,6 +64,7 @@ MORE = re.compile(
     r"|(hard|soft)irqs last |Call [Tt]race:|Sending NMI from|NMI backtrace for|rcu: (?!INFO: rcu)"
     r"|INFO: (lockdep is turned off|task .* (is )?blocked on )|Showing |task:|Workqueue: |Stopper: "
     r"|pool \d|workqueue \w|Task dump for CPU "
+    r"|stack backtrace:|other info that might help us debug this:"
     r"|\d+ locks? held by|no locks held|locks held by|---\[ end trace |FIX \S+: |page_owner "
     r"|page last |page has been|Mem-Info:|active_anon:|Node \d|lowmem_reserve|Free swap|Total swap"
     r"|SLUB: |oom_reaper: |\d+ (pages|total pagecache) |handlers:|\[(<.*>|[0-9a-f]{8,})\] "
