@@ -1,20 +1,24 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Addresses of a kernel's report as file and line, by the tree's own decode_stacktrace.sh."""
+"""Addresses of a kernel's report as file and line, as scripts/decode_stacktrace.sh gives them.
 
+That starts nm and addr2line for each symbol, which takes 2 s for an oops; this starts one
+addr2line.
+"""
+
+import itertools
 import os
 import re
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import LabError
 from harness.run import run
 
-DECODE_DEADLINE = 20.0  # seconds; 0.15 of a CPU's for each symbol, of which a report has 10 to 60
-# A symbol with offset and size, at a line's end or before the name of its module.
+DECODE_DEADLINE = 20.0  # seconds
 _PLACE = re.compile(r"(?<=[( ])/[^\s:()]+(?=:\d+)")
-_SYMBOL = re.compile(r"\S\+0x[0-9a-f]+/0x[0-9a-f]+\)?( \[[^]]+\]\)?)?$")
+# With offset and size, at a line's end; behind it there would be the name of its module.
+_SYMBOL = re.compile(r"([\w.$]+)\+(0x[0-9a-f]+)/(0x[0-9a-f]+)(?=\)?$)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -25,59 +29,71 @@ class Symbols:
     tree: Path
 
     def decode(self, text: str) -> str:
-        """The text with file and line behind each symbol; where that fails, as it is, and why.
-
-        Lines keep their indentation. The script takes most of its time for starting
-        nm and addr2line, so that it runs once for each CPU.
-        """
-        lines = text.splitlines()
-        wanted = list(dict.fromkeys(line for line in lines if _SYMBOL.search(line)))
-        if not wanted:
+        """The text with file and line behind each symbol; where that fails, as it is, and why."""
+        found = list(_SYMBOL.finditer(text))
+        if not found:
             return text
-        count = min(len(os.sched_getaffinity(0)), len(wanted))
         try:
-            with ThreadPoolExecutor(count) as pool:
-                parts = pool.map(self._decode, (wanted[part::count] for part in range(count)))
-                decoded = {line: words for part in parts for line, words in part.items()}
-        except LabError as error:
-            return f"{text}\n(without file and line: {error.message})"
-        return "\n".join(decoded.get(line, line) for line in lines)
+            starts = self._starts({symbol[1] for symbol in found})
+            addresses = {}
+            for symbol in found:
+                places = starts.get(symbol[1], {})
+                # Of functions with the same name, the one that is as long; else the first.
+                start = places.get(int(symbol[3], 16), next(iter(places.values()), None))
+                if start is not None:
+                    addresses[symbol[0]] = f"{start + int(symbol[2], 16):x}"
+            known = self._places(list(dict.fromkeys(addresses.values())))
+        except (LabError, OSError) as error:
+            return f"{text}\n(without file and line: {error})"
+
+        def decoded(symbol: re.Match[str]) -> str:
+            parts = known.get(addresses.get(symbol[0], ""), [])
+            places = " ".join(place for _, place in parts)
+            return f"{symbol[1]} ({places})" if parts and places != "??:0" else symbol[0]
+
+        return self._in_tree(_SYMBOL.sub(decoded, text))
 
     def names(self, addresses: Iterable[str]) -> dict[str, str]:
         """Function, file and line of addresses in hexadecimal; only of those that are known."""
         wanted = list(dict.fromkeys(addresses))
         if not wanted or not self.vmlinux.exists():
             return {}
-        options = ["-a", "-f", "-i", "-e"]
         try:
-            output = run(["addr2line", *options, self.vmlinux, *wanted], deadline=DECODE_DEADLINE)
+            known = self._places(wanted)
         except LabError:
             return {}
         named = {}
-        # An address, then function and place in turn, from what is inlined outwards.
-        parts = re.split(r"^0x[0-9a-f]+\n", output, flags=re.MULTILINE)[1:]
-        for address, part in zip(wanted, parts, strict=True):
-            lines = part.splitlines()
-            places = self._in_tree(" ".join(["", *lines[1::2]])).lstrip()
-            if lines and lines[-2] != "??":
-                named[address] = f"{lines[-2]} ({places})"
+        for address, parts in known.items():
+            # The last is the function; the others are inlined in it.
+            if parts and (function := parts[-1][0]) != "??":
+                places = self._in_tree(" ".join(["", *(place for _, place in parts)])).lstrip()
+                named[address] = f"{function} ({places})"
         return named
 
-    def _decode(self, lines: list[str]) -> dict[str, str]:
-        script = self.tree / "scripts/decode_stacktrace.sh"
-        if not self.vmlinux.exists():
-            raise LabError(f"there is no {self.vmlinux}")
-        output = run(
-            ["bash", script, self.vmlinux, self.tree],
-            stdin="".join(f"{line}\n" for line in lines).encode(),
-            deadline=DECODE_DEADLINE,
-        ).splitlines()
-        if len(output) != len(lines):
-            raise LabError(f"{script.name} gave {len(output)} lines for {len(lines)}")
-        return {
-            line: line[: len(line) - len(line.lstrip())] + self._in_tree(words).rstrip()
-            for line, words in zip(lines, output, strict=True)
-        }
+    def _starts(self, names: Collection[str]) -> dict[str, dict[int, int]]:
+        """By size, where the functions of each name begin, from the map beside the image."""
+        table = self.vmlinux.with_name("System.map").read_text().splitlines()
+        starts: dict[str, dict[int, int]] = {}
+        for line, following in itertools.pairwise([*table, ""]):
+            address, kind, name = line.split(" ", 2)
+            if name in names and kind in "tTwW":
+                start = int(address, 16)
+                size = int(following.partition(" ")[0] or "0", 16) - start
+                starts.setdefault(name, {}).setdefault(size, start)
+        return starts
+
+    def _places(self, addresses: list[str]) -> dict[str, list[tuple[str, str]]]:
+        """By address, function and place, from what is inlined outwards. Raises LabError."""
+        if not addresses:
+            return {}
+        argv = ["addr2line", "-a", "-f", "-i", "-e", str(self.vmlinux), *addresses]
+        output = run(argv, deadline=DECODE_DEADLINE)
+        parts = re.split(r"^0x[0-9a-f]+\n", output, flags=re.MULTILINE)[1:]
+        if len(parts) != len(addresses):
+            raise LabError(f"addr2line said {len(parts)} places of {len(addresses)}")
+        lines = (part.splitlines() for part in parts)
+        told = (list(zip(each[::2], each[1::2], strict=False)) for each in lines)
+        return dict(zip(addresses, told, strict=True))
 
     def _in_tree(self, text: str) -> str:
         """The text with places as files of the tree.
