@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.console import Splat
 from harness.errors import LabError
+from harness.witness import Splat
 
 FIELDS = ("pattern", "reason", "link")
 

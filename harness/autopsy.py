@@ -9,10 +9,11 @@ tasks before (qemu.KERNEL_ARGUMENTS). The guest is lost then.
 import re
 import time
 
-from harness.console import ConsoleFile, Witness
+from harness.console import ConsoleFile
 from harness.decode import Symbols
 from harness.monitor import Monitor, MonitorError
 from harness.vm import Machine
+from harness.witness import Witness
 
 NMI_SECONDS = 15.0  # a guest under TCG takes 0.1 of one for its stacks
 POLL = 0.05

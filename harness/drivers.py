@@ -13,11 +13,11 @@ from pathlib import Path
 from harness import artefact, kbuild, kconfig, kunit, vm
 from harness.build import Artefacts, build
 from harness.config import SERIES_ROOT, Layout, Selection, build_root
-from harness.console import Witness
 from harness.errors import BadCall, LabError, TestsFailed
 from harness.lock import locked
 from harness.progress import say, step
 from harness.source import BASE_TAG, git
+from harness.witness import Witness
 
 LANE = "drivers"
 SUITE = re.compile(r"# Subtest: (\S+)")

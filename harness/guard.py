@@ -13,7 +13,8 @@ import time
 from collections.abc import Callable
 
 from harness.allow import AllowList
-from harness.console import ConsoleFile, Splat, Witness
+from harness.console import ConsoleFile
+from harness.witness import Splat, Witness
 
 READ_EVERY = 0.03  # seconds
 SILENCE = 0.3  # seconds; then a report whose end has not come is taken as it is

@@ -11,12 +11,12 @@ from harness import autopsy
 from harness.address import GuestGone
 from harness.allow import AllowList
 from harness.bpf import KEPT_ROOT, Bpf
-from harness.console import Splat
 from harness.decode import Symbols
 from harness.errors import LabError
 from harness.guard import Guard, Why
 from harness.machines import Machines
 from harness.vm import Machine
+from harness.witness import Splat
 
 NICS = ("eth1", "eth2")  # qemu.NICS, as the guest calls them
 MANAGEMENT = "eth0"  # has RSS, and reports no hash

@@ -18,10 +18,11 @@ import signal
 import socket
 import struct
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import NoReturn
 
+from harness.background import Coming
 from harness.confinement import Confinement, remedy
 from harness.errors import LabError
 
@@ -80,9 +81,8 @@ def close_taps(taps: Sequence[Tap]) -> None:
         with contextlib.suppress(OSError):  # QEMU has ended, or a test has closed it
             fcntl.ioctl(tap.fd, TUNSETPERSIST, 1)
     descriptors = [number for tap in taps for number in (tap.packets.detach(), tap.fd)]
-    if descriptors:
-        with ThreadPoolExecutor(len(descriptors)) as pool:
-            list(pool.map(os.close, descriptors))
+    for closed in [Coming(partial(os.close, number)) for number in descriptors]:
+        closed.result()
 
 
 def open_taps(count: int = 1, name: str = "lab") -> list[Tap]:

@@ -7,8 +7,8 @@ import pytest
 
 from harness.allow import AllowList
 from harness.config import ROOT
-from harness.console import Splat
 from harness.errors import LabError
+from harness.witness import Splat
 
 WHOLE = """
 [[allow]]
