@@ -3,9 +3,10 @@
  * Frames that come in by an existing tap, in batches, from vhost_net: as if a
  * virtual machine had sent them.
  *
- *	vhost DEVICE <FRAMES
+ *	vhost DEVICE [gso] <FRAMES
  *
- * Each frame has its length in front, 16 bits in network order. Returns when
+ * Each frame has its length in front, 16 bits in network order. gso: each is of
+ * TCP over IPv4, and to be cut into segments with a byte each. Returns when
  * vhost_net has used all of them.
  */
 #include <arpa/inet.h>
@@ -26,6 +27,8 @@
 
 #define RING_SIZE 256		/* a power of 2, and the most frames that there may be */
 #define BUFFER_SIZE 2048
+#define TCP_START (14 + 20)	/* Ethernet, IPv4 */
+#define TCP_CHECK 16
 #define TX 1			/* the second of vhost_net's two queues */
 #define DEADLINE_MS 5000
 
@@ -67,7 +70,16 @@ static int open_tap(const char *name)
 	return fd;
 }
 
-static int read_frames(void)
+static const struct virtio_net_hdr gso_header = {
+	.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+	.gso_type = VIRTIO_NET_HDR_GSO_TCPV4,
+	.hdr_len = TCP_START + 20,
+	.gso_size = 1,
+	.csum_start = TCP_START,
+	.csum_offset = TCP_CHECK,
+};
+
+static int read_frames(int gso)
 {
 	struct vring_desc *desc = memory.desc;
 	int frames = 0;
@@ -80,6 +92,8 @@ static int read_frames(void)
 			fprintf(stderr, "vhost: not frames\n");
 			exit(1);
 		}
+		if (gso)
+			memory.buffers[frames].header = gso_header;
 		desc->addr = (uintptr_t)&memory.buffers[frames];
 		desc->len = sizeof(struct virtio_net_hdr) + len;
 		memory.avail.ring[frames] = frames;
@@ -130,9 +144,9 @@ int main(int argc, char **argv)
 	int frames, kick, waited;
 	__u64 one = 1;
 
-	if (argc != 2)
+	if (argc != 2 && (argc != 3 || strcmp(argv[2], "gso")))
 		return 2;
-	frames = read_frames();
+	frames = read_frames(argc == 3);
 	kick = start(open_tap(argv[1]));
 	__atomic_store_n(&memory.avail.idx, frames, __ATOMIC_RELEASE);
 	checked("kick", write(kick, &one, sizeof(one)));

@@ -165,10 +165,13 @@ def by_tap(device: str, frame: bytes, *, wait: bool) -> str:
     return f"{_printf(frame)} | {BPFCALL} tap {device} {'wait' if wait else 'nowait'}"
 
 
-def by_vhost(device: str, frames: Sequence[bytes]) -> str:
-    """The line that lets frames come in by a tap of the guest's, in batches from vhost_net."""
+def by_vhost(device: str, frames: Sequence[bytes], *, gso: bool) -> str:
+    """The line that lets frames come in by a tap of the guest's, in batches from vhost_net.
+
+    gso: they are of TCP over IPv4, and segments are to be made of them.
+    """
     data = b"".join(struct.pack("!H", len(frame)) + frame for frame in frames)
-    return f"{_printf(data)} | {VHOST} {device}"
+    return f"{_printf(data)} | {VHOST} {device}{' gso' if gso else ''}"
 
 
 def observe(program: str, device: str, within: str = "") -> list[str]:

@@ -66,12 +66,14 @@ class Nic:
 class Giving(enum.Enum):
     """How a tap of the guest's is given frames. Each goes by another function of tun's.
 
-    A write that may wait leaves XDP to the generic code (tun_can_build_skb()).
+    A write that may wait leaves XDP to the generic code (tun_can_build_skb()), and so
+    do segments to come (tun_xdp_one()).
     """
 
     WRITE = "write(), which may wait"
     WRITE_NOWAIT = "write(), with O_NONBLOCK"
     VHOST = "vhost_net, up to 256 at once"
+    VHOST_GSO = "vhost_net, of TCP over IPv4 that is yet to be cut into segments"
 
 
 @dataclass(frozen=True)
@@ -85,8 +87,8 @@ class Tap:
     def send(self, frames: Sequence[Frame]) -> None:
         """Let the frames come in, in this order."""
         data = [frame.data for frame in frames]
-        if self.giving is Giving.VHOST:
-            self.bpf.run([by_vhost(self.device, data)])
+        if self.giving in (Giving.VHOST, Giving.VHOST_GSO):
+            self.bpf.run([by_vhost(self.device, data, gso=self.giving is Giving.VHOST_GSO)])
         else:
             wait = self.giving is Giving.WRITE
             self.bpf.run([by_tap(self.device, frame, wait=wait) for frame in data])
