@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from harness.bpf import Object, u32, update
-from harness.oracle import RssType
+from harness.oracle import RssType, rss
+from harness.packets import Frame
 from harness.skb import SkbRecord
 
 ETH_P_8021Q = 0x8100
@@ -100,6 +101,12 @@ def seen(record: SkbRecord) -> Seen:
     """What the observer saw."""
     vlan = (record.vlan_proto, record.vlan_tci) if record.vlan_present else None
     return Seen(record.hash, record.l4_hash, vlan, record.hwtstamp)
+
+
+def by_nic(sent: Frame, rss_key: bytes) -> Seen:
+    """What an skb shows that virtio_net built without XDP."""
+    reported = rss(sent.data, rss_key)
+    return Seen(reported.hash, int(reported.covers_l4))
 
 
 def give(program: Object, hints: Mapping[int, Hints], call: int = FIRST) -> list[str]:

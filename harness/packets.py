@@ -98,6 +98,14 @@ def build(
     return frame(packet, frame_id, destination=destination, vlan=vlan)
 
 
+def random_frames(
+    count: int, seed: int, kinds: Sequence[str] = KINDS, *, payload: bytes = b"lab"
+) -> list[Frame]:
+    """Frames 0 to count - 1, each of a flow of its own."""
+    flows = random_flows(count, seed, kinds)
+    return [build(flow, number, payload=payload) for number, flow in enumerate(flows)]
+
+
 def frame(
     packet: object, frame_id: int, *, destination: str = DESTINATION, vlan: int | None = None
 ) -> Frame:

@@ -16,13 +16,13 @@ from harness.hints import (
     SECOND,
     UNSET,
     Hints,
-    Seen,
+    by_nic,
     give,
     returned,
     seen,
 )
 from harness.oracle import RssType, rss
-from harness.packets import KINDS, Frame, build, random_flows
+from harness.packets import Frame, random_frames
 from harness.topology import OBSERVE, OBSERVE_ANEW, To, Way, cpus, devmap, lay, redirect, veth
 
 IN_TC = Object("tc_redirect")
@@ -76,7 +76,7 @@ def test_the_nics_hash_is_read_right_after_moves(bpf: Bpf, nic: Nic, seed: int) 
     moves = moves_within(HEADROOM[nic.device])
     asked = way.program.map("moves")
     bpf.update(asked, {u32(at): MOVE.pack(*move, 1, 0, 0) for at, move in enumerate(moves)})
-    frames = [build(flow, at) for at, flow in enumerate(random_flows(len(moves), seed, KINDS))]
+    frames = random_frames(len(moves), seed)
     records = way.capture(frames)
     assert len(records) == len(moves)
     read = {key: Move(*MOVE.unpack(value)) for key, value in bpf.dump(asked).items()}
@@ -111,7 +111,7 @@ def test_all_headroom_used(bpf: Bpf, nic: Nic, seed: int, program: str) -> None:
     else:
         lines = [*veth(), *devmap(store), *given]
         way = lay(bpf, nic, store.name, program, lines, observed=["v1"])
-    frames = [build(flow, at) for at, flow in enumerate(random_flows(8, seed, KINDS))]
+    frames = random_frames(8, seed)
     records = way.capture(frames)
     assert len(records) == 8
     taken = headroom - 32 if program == "use_head_behind_meta" else headroom
@@ -154,7 +154,7 @@ def test_all_headroom_used_on_a_tap(bpf: Bpf, seed: int, giving: Giving) -> None
         ]
     )
     way = Way(bpf, Tap("t0", bpf, giving), store)
-    frames = [build(flow, at) for at, flow in enumerate(random_flows(8, seed, KINDS))]
+    frames = random_frames(8, seed)
     records = way.capture(frames)
     assert len(records) == 8
     taken = TAP_HEADROOM[giving]
@@ -205,14 +205,13 @@ def test_metadata_reaches_the_skb_with_the_hints(
             observed=["v1" if way_on == "to_dev" else nic.device],
             mode="xdpgeneric" if way_on == "generic" else "xdpdrv",
         )
-    frames = [build(flow, at) for at, flow in enumerate(random_flows(4, seed, KINDS))]
+    frames = random_frames(4, seed)
     records = way.capture(frames)
     assert len(records) == 4
     for sent in frames:
         before = UNSET
         if way_on in ("generic", "skbs"):
-            reported = rss(sent.data, way.rss_key)
-            before = Seen(reported.hash, int(reported.covers_l4))
+            before = by_nic(sent, way.rss_key)
         expected = second.get(sent.id, Hints()).over(first.get(sent.id, Hints()).over(before))
         assert seen(records[sent.id]) == expected, sent.id
         assert (records[sent.id].meta_len, records[sent.id].meta) == (4, 0xDA7A0000 | sent.id)
@@ -244,15 +243,14 @@ def test_the_head_moves_for_good(bpf: Bpf, nic: Nic, seed: int, way_on: str) -> 
     else:
         mode = "xdpgeneric" if way_on == "generic" else "xdpdrv"
         way = lay(bpf, nic, store.name, "pass_inner", given, observed=[nic.device], mode=mode)
-    inner = [build(flow, at) for at, flow in enumerate(random_flows(4, seed, KINDS))]
+    inner = random_frames(4, seed)
     frames = [Frame(sent.id, sent.data[:14] + sent.data) for sent in inner]
     records = way.capture(frames)
     assert len(records) == 4
     for sent, whole in zip(inner, frames, strict=True):
         before = UNSET
         if way_on in ("generic", "skbs"):
-            reported = rss(whole.data, way.rss_key)
-            before = Seen(reported.hash, int(reported.covers_l4))
+            before = by_nic(whole, way.rss_key)
         expected = second.get(sent.id, Hints()).over(first.get(sent.id, Hints()).over(before))
         assert seen(records[sent.id]) == expected, sent.id
         assert sent.data.startswith(records[sent.id].data)

@@ -21,7 +21,7 @@ from harness.hints import (
     seen,
 )
 from harness.oracle import RssType
-from harness.packets import KINDS, Frame, build, random_flows
+from harness.packets import Frame, random_frames
 from harness.topology import To, Way, lay, redirect
 
 STORE = Object("store_hints")
@@ -50,8 +50,7 @@ EXTREMES = [
 def test_what_was_stored_arrives_and_no_more(bpf: Bpf, nic: Nic, to: To, seed: int) -> None:
     hints = dict(enumerate(SUBSETS + EXTREMES))
     way = redirect(bpf, nic, STORE.name, to, lines=give(STORE, hints))
-    flows = random_flows(len(hints), seed, KINDS)
-    frames = [build(flow, number) for number, flow in enumerate(flows)]
+    frames = random_frames(len(hints), seed)
     records = way.capture(frames)
     assert len(records) == len(hints) == 31
     assert returned(bpf.dump(STORE.map("returned"))) == dict.fromkeys(hints, DONE)
@@ -81,8 +80,7 @@ def test_what_was_stored_for_a_live_frame_arrives_and_no_more(
     hints = dict(enumerate(SUBSETS))
     laid = lay(bpf, nic, name, "", give(store, hints), observed=[nic.device])
     way = Way(bpf, Live(nic.device, nic.packets, bpf, store.program("pass")), laid.program)
-    flows = random_flows(len(hints), seed, KINDS)
-    records = way.capture([build(flow, number) for number, flow in enumerate(flows)])
+    records = way.capture(random_frames(len(hints), seed))
     assert len(records) == len(hints)
     for number, given in hints.items():
         assert seen(records[number]) == given.over(UNSET), given

@@ -14,7 +14,7 @@ from harness.bpf import Bpf, Object, attach
 from harness.devices import Nic
 from harness.hints import Seen, seen
 from harness.oracle import ETH_P_IP, rss
-from harness.packets import KINDS, Frame, build, frame, random_flows
+from harness.packets import Frame, frame, random_frames
 from harness.topology import devmap, lay, rss_key, veth
 
 pytestmark = pytest.mark.slow
@@ -77,7 +77,7 @@ def frames_of(seed: int) -> list[Frame]:
     from scapy.layers.inet import ICMP, IP
     from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6
 
-    flows = [build(flow, at) for at, flow in enumerate(random_flows(FLOWS, seed, KINDS))]
+    flows = random_frames(FLOWS, seed)
     return [
         *flows,
         frame(IP(src="10.0.0.1", dst="10.0.0.2") / ICMP(), FLOWS),

@@ -10,27 +10,19 @@ from harness.hints import (
     DONE,
     EACH_SUBSET,
     UNSET,
-    Seen,
+    by_nic,
     give,
     returned,
     seen,
 )
-from harness.oracle import rss
-from harness.packets import KINDS, Frame, build, random_flows
+from harness.packets import Frame, random_frames
 from harness.topology import To, cpus, devmap, lay, redirect, veth
 
 IN_TC = Object("tc_redirect")
 
 
 def frames_of(seed: int) -> list[Frame]:
-    flows = random_flows(len(EACH_SUBSET), seed, KINDS)
-    return [build(flow, number, payload=bytes(8000)) for number, flow in enumerate(flows)]
-
-
-def by_nic(sent: Frame, rss_key: bytes) -> Seen:
-    """What the NIC says: also of an skb that virtio_net built without XDP."""
-    reported = rss(sent.data, rss_key)
-    return Seen(reported.hash, int(reported.covers_l4))
+    return random_frames(len(EACH_SUBSET), seed, payload=bytes(8000))
 
 
 @SLOW

@@ -19,13 +19,13 @@ from harness.hints import (
     ETH_P_8021Q,
     UNSET,
     Hints,
-    Seen,
+    by_nic,
     give,
     returned,
     seen,
 )
-from harness.oracle import RssType, rss
-from harness.packets import KINDS, SOURCE_PREFIX, Frame, build, random_flows
+from harness.oracle import RssType
+from harness.packets import SOURCE_PREFIX, Frame, random_frames
 from harness.topology import (
     CPUMAP_QUEUE,
     VETH2_INDEX,
@@ -43,11 +43,6 @@ PASS = Object("xdp_pass")
 IN_TC = Object("tc_redirect")
 
 
-def frames_of(seed: int) -> list[Frame]:
-    flows = random_flows(len(EACH_SUBSET), seed, KINDS)
-    return [build(flow, number) for number, flow in enumerate(flows)]
-
-
 def test_each_clone_of_a_broadcast_has_them(bpf: Bpf, nic: Nic, seed: int) -> None:
     lines = [
         *veth(),
@@ -56,7 +51,7 @@ def test_each_clone_of_a_broadcast_has_them(bpf: Bpf, nic: Nic, seed: int) -> No
         *give(STORE, EACH_SUBSET),
     ]
     way = lay(bpf, nic, STORE.name, "to_all", lines, observed=["v1", "w1"])
-    records = way.capture_copies(frames_of(seed), 2)
+    records = way.capture_copies(random_frames(len(EACH_SUBSET), seed), 2)
     by_device: dict[int, list[int]] = {}
     for record in records:
         by_device.setdefault(record.ifindex, []).append(record.id)
@@ -68,16 +63,10 @@ def test_each_clone_of_a_broadcast_has_them(bpf: Bpf, nic: Nic, seed: int) -> No
 def test_a_redirect_without_a_map(bpf: Bpf, nic: Nic, seed: int) -> None:
     lines = [*veth(), *give(STORE, EACH_SUBSET)]
     way = lay(bpf, nic, STORE.name, "to_ifindex", lines, observed=["v1"])
-    records = way.capture(frames_of(seed))
+    records = way.capture(random_frames(len(EACH_SUBSET), seed))
     assert len(records) == len(EACH_SUBSET)
     for number, given in EACH_SUBSET.items():
         assert seen(records[number]) == given.over(UNSET), given
-
-
-def by_nic(sent: Frame, rss_key: bytes) -> Seen:
-    """An skb that virtio_net built without XDP."""
-    reported = rss(sent.data, rss_key)
-    return Seen(reported.hash, int(reported.covers_l4))
 
 
 ENTRIES = {
@@ -115,7 +104,7 @@ def test_a_maps_program_overwrites(bpf: Bpf, nic: Nic, seed: int, kind: Map) -> 
         observed=["v1" if kind is Map.DEVMAP else nic.device],
         mode="xdpgeneric" if kind is Map.GENERIC_CPUMAP else "xdpdrv",
     )
-    frames = frames_of(seed)
+    frames = random_frames(len(EACH_SUBSET), seed)
     records = way.capture(frames)
     assert len(records) == len(EACH_SUBSET)
     answers = returned(bpf.dump(STORE.map("returned")))
@@ -142,7 +131,7 @@ def test_a_cpumaps_program_runs_on_every_skb(bpf: Bpf, nic: Nic, seed: int) -> N
         *give(STORE, second, ENTRY),
     ]
     way = lay(bpf, nic, STORE.name, "to_cpu", lines, observed=[nic.device, "v1"], mode="xdpgeneric")
-    frames = [build(flow, at) for at, flow in enumerate(random_flows(count, seed, KINDS))]
+    frames = random_frames(count, seed)
     records = way.capture(frames)
     assert len(records) == count
     assert returned(bpf.dump(STORE.map("returned"))).keys() == {
@@ -168,7 +157,7 @@ def test_a_cpumaps_program_adds_metadata(bpf: Bpf, nic: Nic, seed: int, mode: st
         *give(STORE, ENTRIES, ENTRY),
     ]
     way = lay(bpf, nic, STORE.name, "to_cpu", lines, observed=[nic.device], mode=mode)
-    frames = frames_of(seed)
+    frames = random_frames(len(EACH_SUBSET), seed)
     records = way.capture(frames)
     assert len(records) == len(EACH_SUBSET)
     for sent in frames:
@@ -191,8 +180,7 @@ def test_from_one_cpu_to_the_other_and_back(bpf: Bpf, nic: Nic, seed: int, mode:
         *give(STORE, second, ENTRY),
     ]
     way = lay(bpf, nic, STORE.name, "to_cpu", lines, observed=[nic.device], mode=mode)
-    flows = random_flows(len(first), seed, KINDS)
-    records = way.capture([build(flow, at) for at, flow in enumerate(flows)])
+    records = way.capture(random_frames(len(first), seed))
     assert len(records) == len(first)
     for at, given in second.items():
         assert seen(records[at]) == given.over(first[at].over(UNSET)), at
@@ -218,8 +206,7 @@ def test_what_a_cpumaps_program_drops_is_all_that_it_drops(bpf: Bpf, nic: Nic, s
     observed = [nic.device]
     laid = lay(bpf, nic, STORE.name, "to_cpu", lines, observed=observed, mode="xdpgeneric")
     way = Way(bpf, Noisy(nic.device, nic.packets), laid.program)
-    flows = random_flows(len(given), seed, KINDS)
-    records = way.capture([build(flow, number) for number, flow in enumerate(flows)])
+    records = way.capture(random_frames(len(given), seed))
     assert len(records) == len(given)
     for number, hints in given.items():
         assert seen(records[number]) == hints.over(UNSET), hints
@@ -229,7 +216,7 @@ def only_the_nics_hash_arrives(
     bpf: Bpf, way: Way, seed: int, by_entry: Mapping[int, Hints] = MappingProxyType({})
 ) -> None:
     """Of frames for which hints were stored, also by a map entry's program."""
-    frames = frames_of(seed)
+    frames = random_frames(len(EACH_SUBSET), seed)
     records = way.capture(frames)
     assert len(records) == len(EACH_SUBSET)
     answers = returned(bpf.dump(STORE.map("returned")))
@@ -265,7 +252,7 @@ def test_generic_xdp_drops_hints_of_a_broadcast(bpf: Bpf, nic: Nic, seed: int) -
     ]
     observed = ["v1", "w1"]
     way = lay(bpf, nic, STORE.name, "to_all", lines, observed=observed, mode="xdpgeneric")
-    frames = frames_of(seed)
+    frames = random_frames(len(EACH_SUBSET), seed)
     records = way.capture_copies(frames, 2)
     assert returned(bpf.dump(STORE.map("returned"))) == dict.fromkeys(EACH_SUBSET, DONE)
     assert len({record.ifindex for record in records}) == 2
@@ -290,7 +277,7 @@ def test_hints_cross_network_namespaces(bpf: Bpf, nic: Nic, seed: int) -> None:
     """The container's case: the frame's first skb is one of another namespace."""
     lines = [*veth(namespace="far"), *devmap(STORE), *give(STORE, EACH_SUBSET)]
     way = lay(bpf, nic, STORE.name, "to_dev", lines, observed=["v1"], namespace="far")
-    records = way.capture(frames_of(seed))
+    records = way.capture(random_frames(len(EACH_SUBSET), seed))
     assert len(records) == len(EACH_SUBSET)
     for number, given in EACH_SUBSET.items():
         assert seen(records[number]) == given.over(UNSET), given
@@ -316,7 +303,7 @@ def test_xdp_tx_to_a_veth_peer(bpf: Bpf, nic: Nic, seed: int, kind: str) -> None
             *observe(IN_TC.program("to_v0"), nic.device),
         ]
         way = lay(bpf, nic, PASS.name, "xdp_pass", lines, observed=["v0"])
-    records = way.capture(frames_of(seed))
+    records = way.capture(random_frames(len(EACH_SUBSET), seed))
     assert len(records) == len(EACH_SUBSET)
     for number, given in EACH_SUBSET.items():
         assert seen(records[number]) == given.over(UNSET), given
@@ -324,7 +311,7 @@ def test_xdp_tx_to_a_veth_peer(bpf: Bpf, nic: Nic, seed: int, kind: str) -> None
 
 def test_nothing_of_them_goes_on_the_wire(bpf: Bpf, nic: Nic, seed: int) -> None:
     lay(bpf, nic, STORE.name, "tx", give(STORE, EACH_SUBSET), observed=[])
-    frames = frames_of(seed)
+    frames = random_frames(len(EACH_SUBSET), seed)
     nic.send(frames)
     came = nic.receive(len(frames))
     assert came == {sent.id: (sent.data, None) for sent in frames}

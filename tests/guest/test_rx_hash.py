@@ -14,7 +14,7 @@ from harness.devices import Nic
 from harness.fixtures import EACH_FAR_SIDE, EACH_NIC, FAR_SIDES
 from harness.hints import ETH_P_8021Q, Hints, Seen, give, returned, seen
 from harness.oracle import RssType, rss
-from harness.packets import KINDS, Frame, build, frame, random_flow, random_flows
+from harness.packets import Frame, build, frame, random_flow, random_frames
 from harness.seat import MANAGEMENT
 from harness.skb import SkbRecord
 from harness.topology import To, redirect
@@ -39,11 +39,6 @@ def hash_of(record: SkbRecord) -> Hash:
     return Hash(record.hash, record.l4_hash, record.sw_hash)
 
 
-def frames_of(kinds: Iterable[str], count: int, seed: int) -> list[Frame]:
-    flows = random_flows(count, seed, list(kinds))
-    return [build(flow, number) for number, flow in enumerate(flows)]
-
-
 def by_oracle(frames: Iterable[Frame], rss_key: bytes) -> dict[int, Hash]:
     expected = {}
     for sent in frames:
@@ -61,7 +56,7 @@ def hashes(records: dict[int, SkbRecord]) -> dict[int, Hash]:
 def test_the_nics_hash_arrives(bpf: Bpf, nic: Nic, seed: int, to: To) -> None:
     """Of many flows of each kind in random order, and of packets that have no ports."""
     way = redirect(bpf, nic, "redirect_hash", to, bound=True)
-    flows = frames_of(KINDS, 200, seed)
+    flows = random_frames(200, seed)
     frames = [*flows, *without_ports(len(flows))]
     records = way.capture(frames)
     assert len(records) == 205
@@ -107,7 +102,7 @@ def test_a_nic_with_rss_that_reports_no_hash_gives_none(bpf: Bpf) -> None:
 @FAR_SIDES
 def test_nothing_stored_nothing_set(bpf: Bpf, nic: Nic, seed: int, to: To) -> None:
     way = redirect(bpf, nic, "redirect_plain", to)
-    records = way.capture(frames_of(KINDS, 64, seed))
+    records = way.capture(random_frames(64, seed))
     assert len(records) == 64
     assert set(hashes(records).values()) == {UNSET}
 
@@ -147,7 +142,7 @@ VALUES: list[tuple[int, int, int, Hash]] = [
 def test_a_programs_own_values(bpf: Bpf, nic: Nic, seed: int, to: To) -> None:
     hints = {at: Hints(hash=(value, kind)) for at, (value, kind, _, _) in enumerate(VALUES)}
     way = redirect(bpf, nic, STORE.name, to, lines=give(STORE, hints))
-    records = way.capture(frames_of(KINDS, len(VALUES), seed))
+    records = way.capture(random_frames(len(VALUES), seed))
     assert len(records) == len(VALUES)
     answers = returned(bpf.dump(STORE.map("returned")))
     for number, (value, kind, status, expected) in enumerate(VALUES):
@@ -159,7 +154,7 @@ def test_a_programs_own_values(bpf: Bpf, nic: Nic, seed: int, to: To) -> None:
 @pytest.mark.parametrize("program", ["grow_head", "grow_meta"])
 def test_a_program_cannot_reach_what_it_stored(bpf: Bpf, nic: Nic, seed: int, program: str) -> None:
     way = redirect(bpf, nic, "store_then_grow", To.VETH, program=program)
-    frames = frames_of(KINDS, 8, seed)
+    frames = random_frames(8, seed)
     records = way.capture(frames)
     assert len(records) == 8
     expected = Seen(0x5EED5EED, 1, (ETH_P_8021Q, 0x5EED), 0x5EED_5EED_5EED_5EED)

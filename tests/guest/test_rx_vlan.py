@@ -14,7 +14,7 @@ from harness.hints import (
     returned,
     seen,
 )
-from harness.packets import KINDS, build, random_flows
+from harness.packets import KINDS, build, random_flows, random_frames
 from harness.topology import To, redirect
 
 STORE = Object("store_hints")
@@ -29,7 +29,7 @@ def test_every_priority_of_both_protocols(bpf: Bpf, nic: Nic, to: To, seed: int)
     }
     hints = give(STORE, {number: Hints(vlan=tag) for number, tag in tags.items()})
     way = redirect(bpf, nic, STORE.name, to, lines=hints)
-    frames = [build(flow, number) for number, flow in enumerate(random_flows(32, seed, KINDS))]
+    frames = random_frames(32, seed)
     records = way.capture(frames)
     assert len(records) == len(tags) == 32
     answers = returned(bpf.dump(STORE.map("returned")))

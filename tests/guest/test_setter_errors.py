@@ -21,7 +21,7 @@ from harness.hints import (
     seen,
 )
 from harness.oracle import RssType
-from harness.packets import KINDS, build, random_flows
+from harness.packets import KINDS, build, random_flows, random_frames
 from harness.topology import To, redirect
 
 STORE = Object("store_hints")
@@ -40,7 +40,7 @@ def test_what_is_wrong_is_refused_and_changes_nothing(bpf: Bpf, nic: Nic, seed: 
     first = dict.fromkeys(range(len(wrong), 2 * len(wrong)), STORED)
     lines = [*give(STORE, first), *give(STORE, second, SECOND)]
     way = redirect(bpf, nic, STORE.name, To.VETH, lines=lines)
-    frames = [build(flow, at) for at, flow in enumerate(random_flows(len(second), seed, KINDS))]
+    frames = random_frames(len(second), seed)
     records = way.capture(frames)
     assert len(records) == 2 * len(wrong)
     answers = returned(bpf.dump(STORE.map("returned")))
@@ -63,7 +63,7 @@ def test_a_second_call_replaces_its_own_field_only(bpf: Bpf, nic: Nic, seed: int
     first = dict.fromkeys(second, STORED)
     lines = [*give(STORE, first), *give(STORE, second, SECOND)]
     way = redirect(bpf, nic, STORE.name, To.VETH, lines=lines)
-    frames = [build(flow, at) for at, flow in enumerate(random_flows(4, seed, KINDS))]
+    frames = random_frames(4, seed)
     records = way.capture(frames)
     assert len(records) == 4
     for at, hints in second.items():

@@ -19,11 +19,12 @@ from harness.hints import (
     UNSET,
     Hints,
     Seen,
+    by_nic,
     give,
     seen,
 )
 from harness.oracle import RssType, rss
-from harness.packets import KINDS, Frame, build, random_flows
+from harness.packets import KINDS, Frame, build, random_flows, random_frames
 from harness.topology import (
     OBSERVE,
     OBSERVE_ANEW,
@@ -179,13 +180,12 @@ def stored(dumped: dict[bytes, bytes]) -> dict[int, int]:
 
 def test_store_all_on_the_nic_stores_the_hash(bpf: Bpf, nic: Nic, seed: int) -> None:
     way = redirect(bpf, nic, "store_all", To.VETH, bound=True)
-    frames = [build(flow, number) for number, flow in enumerate(random_flows(16, seed, KINDS))]
+    frames = random_frames(16, seed)
     records = way.capture(frames)
     assert len(records) == 16
     assert stored(bpf.dump(way.program.map("returned"))) == dict.fromkeys(range(16), RX_HASH)
     for sent in frames:
-        reported = rss(sent.data, way.rss_key)
-        assert seen(records[sent.id]) == Seen(reported.hash, int(reported.covers_l4))
+        assert seen(records[sent.id]) == by_nic(sent, way.rss_key)
 
 
 def test_store_all_leaves_alone_what_the_nic_does_not_give(bpf: Bpf, nic: Nic, seed: int) -> None:
@@ -208,7 +208,7 @@ def test_store_all_leaves_alone_what_the_nic_does_not_give(bpf: Bpf, nic: Nic, s
 def test_with_receive_hashing_off_the_nic_gives_no_hash(bpf: Bpf, nic: Nic, seed: int) -> None:
     way = redirect(bpf, nic, "store_all", To.VETH, bound=True)
     bpf.run([f"ethtool -K {nic.device} rxhash off"])
-    frames = [build(flow, number) for number, flow in enumerate(random_flows(8, seed, KINDS))]
+    frames = random_frames(8, seed)
     records = way.capture(frames)
     assert len(records) == 8
     assert stored(bpf.dump(way.program.map("returned"))) == dict.fromkeys(range(8), 0)
@@ -277,7 +277,7 @@ def test_store_all_on_a_device_without_getters_stores_nothing(bpf: Bpf, seed: in
         ]
     )
     way = Way(bpf, Tap("t0", bpf, Giving.WRITE), everything)
-    frames = [build(flow, number) for number, flow in enumerate(random_flows(4, seed, KINDS))]
+    frames = random_frames(4, seed)
     records = way.capture(frames)
     assert len(records) == 4
     assert stored(bpf.dump(everything.map("returned"))) == dict.fromkeys(range(4), 0)

@@ -21,7 +21,7 @@ from harness.hints import (
     seen,
 )
 from harness.oracle import RssType, rss
-from harness.packets import KINDS, Frame, build, random_flows
+from harness.packets import KINDS, Frame, build, random_flows, random_frames
 from harness.topology import OBSERVE, OBSERVE_ANEW, Way, cpus, devmap, lay, veth
 
 STORE = Object("store_hints")
@@ -138,7 +138,7 @@ def test_a_stored_hash_is_none_of_the_kernels_own(bpf: Bpf, nic: Nic, seed: int)
         *observe(IN_TC.program("to_v0_hashed"), nic.device),
     ]
     way = lay(bpf, nic, "xdp_pass", "", lines, observed=["v1"])
-    frames = [build(flow, number) for number, flow in enumerate(random_flows(3, seed, KINDS))]
+    frames = random_frames(3, seed)
     records = way.capture(frames)
     seen = [(records[at].hash, records[at].l4_hash, records[at].sw_hash) for at in range(3)]
     assert seen == [(0x50F7, 1, 1), (1, 1, 0), (2, 0, 0)]
@@ -168,9 +168,8 @@ def test_on_a_tap(bpf: Bpf, seed: int, giving: Giving, count: int) -> None:
         ]
     )
     kinds = KINDS[:1] if giving is Giving.VHOST_GSO else KINDS
-    flows = random_flows(len(hints), seed, kinds)
     way = Way(bpf, Tap("t0", bpf, giving), STORE)
-    records = way.capture([build(flow, number) for number, flow in enumerate(flows)])
+    records = way.capture(random_frames(len(hints), seed, kinds))
     assert len(records) == len(hints)
     assert returned(bpf.dump(STORE.map("returned"))) == dict.fromkeys(hints, DONE)
     for number, given in hints.items():

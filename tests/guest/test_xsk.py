@@ -15,7 +15,7 @@ from harness.hints import (
     seen,
 )
 from harness.oracle import RssType
-from harness.packets import KINDS, build, random_flows
+from harness.packets import random_frames
 from harness.topology import devmap, lay, veth
 
 pytestmark = pytest.mark.slow
@@ -40,8 +40,7 @@ def test_a_socket_gets_the_packet_as_it_came(bpf: Bpf, nic: Nic, seed: int, mode
     """It sends it back."""
     lines = [f"{XSK} {nic.device} copy {TO_XSK.map('xskmap')}", *give(TO_XSK, HINTS)]
     lay(bpf, nic, TO_XSK.name, "to_xsk", lines, observed=[], mode=mode)
-    flows = random_flows(len(HINTS), seed, KINDS)
-    frames = [build(flow, number) for number, flow in enumerate(flows)]
+    frames = random_frames(len(HINTS), seed)
     nic.send(frames)
     assert nic.receive(len(frames)) == {sent.id: (sent.data, None) for sent in frames}
     assert returned(bpf.dump(TO_XSK.map("returned"))) == dict.fromkeys(HINTS, DONE)
@@ -65,8 +64,7 @@ def test_what_a_socket_sent_is_its_own_until_a_timestamp_is_stored(
         attach(STORE.program("pass"), "v0", "xdpgeneric"),
     ]
     way = lay(bpf, nic, PLAIN.name, "to_dev", lines, observed=["v0"])
-    flows = random_flows(len(HINTS), seed, KINDS)
-    records = way.capture([build(flow, number) for number, flow in enumerate(flows)])
+    records = way.capture(random_frames(len(HINTS), seed))
     assert len(records) == len(HINTS)
     for number, given in HINTS.items():
         assert seen(records[number]) == given.over(UNSET), given

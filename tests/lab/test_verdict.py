@@ -12,7 +12,7 @@ from harness.bpf import Bpf, BpfError
 from harness.devices import Nic
 from harness.fixtures import Bench
 from harness.machines import Machines, starter
-from harness.packets import Frame, build, random_flows
+from harness.packets import Frame, random_frames
 from harness.suite import run_tests
 from harness.topology import CaptureError, To, redirect
 from harness.verdict import Verdict
@@ -238,7 +238,7 @@ def test_more_frames_are_captured_than_a_veth_holds(bpf: Bpf, nic: Nic, seed: in
     """Also when the veth's peer runs late: by a thread, so after what else fills its ring."""
     late = "echo 1 >/sys/class/net/v1/threaded"
     way = redirect(bpf, nic, "redirect_plain", To.VETH, lines=[late])
-    frames = [build(flow, number) for number, flow in enumerate(random_flows(1000, seed))]
+    frames = random_frames(1000, seed)
     assert len(way.capture(frames)) == 1000
 
 
