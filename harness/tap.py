@@ -81,8 +81,11 @@ def close_taps(taps: Sequence[Tap]) -> None:
         with contextlib.suppress(OSError):  # QEMU has ended, or a test has closed it
             fcntl.ioctl(tap.fd, TUNSETPERSIST, 1)
     descriptors = [number for tap in taps for number in (tap.packets.detach(), tap.fd)]
-    for closed in [Coming(partial(os.close, number)) for number in descriptors]:
-        closed.result()
+    closing = [Coming(partial(os.close, number)) for number in descriptors]
+    for each in closing:
+        each.wait()  # also behind one that fails: its number would be somebody else's by then
+    for each in closing:
+        each.result()
 
 
 def open_taps(count: int = 1, name: str = "lab") -> list[Tap]:

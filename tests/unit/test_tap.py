@@ -112,6 +112,26 @@ def test_the_tap_goes_with_its_descriptor() -> None:
             each.packets.close()
 
 
+def test_all_are_closed_before_one_that_was_closed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, gone = socket.socketpair()
+    gone.close()
+    ended: list[int] = []
+
+    def close(number: int) -> None:
+        if number >= 0:
+            time.sleep(0.05)  # as RCU's grace periods take
+        close_at_once(number)
+        ended.append(number)
+
+    close_at_once = os.close
+    monkeypatch.setattr(os, "close", close)
+    fds = [os.open("/dev/null", os.O_RDWR) for _ in range(2)]
+    numbers = [ours.fileno(), *fds]
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        close_taps([tap.Tap("lab0", fds[0], gone), tap.Tap("lab1", fds[1], ours)])
+    assert sorted(ended) == sorted(numbers)
+
+
 def test_the_reason_comes_with_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_: object) -> None:
         with tap._step("/dev/net/tun"):
