@@ -89,7 +89,6 @@ def without_ports(first: int) -> list[Frame]:
 
 
 @pytest.mark.slow
-@pytest.mark.unchanged
 def test_a_nic_with_rss_that_reports_no_hash_gives_none(bpf: Bpf) -> None:
     """Of the frames that bring the test's own commands."""
     counting = bpf.load("count_answers", device=MANAGEMENT)
