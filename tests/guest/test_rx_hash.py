@@ -11,7 +11,7 @@ import pytest
 
 from harness.bpf import Bpf, BpfError, Object, attach
 from harness.devices import Nic
-from harness.fixtures import EACH_FAR_SIDE, EACH_NIC, FAR_SIDES
+from harness.fixtures import EACH_FAR_SIDE, EACH_NIC, FAR_SIDES, SLOW
 from harness.hints import ETH_P_8021Q, Hints, Seen, give, returned, seen
 from harness.oracle import RssType, rss
 from harness.packets import Frame, build, frame, random_flow, random_frames
@@ -88,7 +88,7 @@ def without_ports(first: int) -> list[Frame]:
     return [frame(packet, first + number) for number, packet in enumerate(packets)]
 
 
-@pytest.mark.slow
+@SLOW
 def test_a_nic_with_rss_that_reports_no_hash_gives_none(bpf: Bpf) -> None:
     """Of the frames that bring the test's own commands."""
     counting = bpf.load("count_answers", device=MANAGEMENT)
@@ -164,7 +164,7 @@ def test_a_program_cannot_reach_what_it_stored(bpf: Bpf, nic: Nic, seed: int, pr
         assert all(record.meta_len > 0 for record in records.values())
 
 
-@pytest.mark.parametrize("hook", ["tc", "action"])
+@pytest.mark.parametrize("hook", ["tc", pytest.param("action", marks=SLOW)])
 def test_the_setter_is_refused_outside_xdp(bpf: Bpf, hook: str) -> None:
     with pytest.raises(BpfError, match="bpf_xdp_store_rx_hash is not allowed"):
         bpf.load(f"store_in_{hook}")
