@@ -88,10 +88,15 @@ def with_levels(data: bytes) -> bytes:
     return re.sub(rb"(?m)^\[(?= *\d+\.)", b"<4>[", data)
 
 
+def cut_short(data: bytes) -> bytes:
+    """As where a CPU prints before another has ended its line."""
+    return re.sub(rb"(?m)^(\[.*)\n(?=\[ *(?!0\.0)\d+\.)", rb"\1", data)
+
+
 @pytest.mark.parametrize(
     "change",
-    [coloured, with_prompts, with_levels, lambda data: data.replace(b"\n", b"\r\n")],
-    ids=["coloured", "prompts", "levels", "CR LF"],
+    [coloured, with_prompts, with_levels, cut_short, lambda data: data.replace(b"\n", b"\r\n")],
+    ids=["coloured", "prompts", "levels", "cut short", "CR LF"],
 )
 @pytest.mark.parametrize("name", BAD)
 def test_what_is_around_a_line_does_not_hide_it(
@@ -173,6 +178,11 @@ def test_what_a_program_prints_is_no_report_if_the_kernel_puts_time_stamps() -> 
     printed = b"BUG: 3 open\n"
     assert splats(whole(printed)) == [Splat("BUG", "BUG: 3 open")]
     assert splats(whole(b"[    1.000000][   T1] Run /init\n" + printed)) == []
+
+
+def test_what_was_on_the_line_before_it_was_rewritten_hides_nothing() -> None:
+    (splat,) = splats(whole(b"42%\r100%\r<4>BUG: Bad page state\n"))
+    assert splat == Splat("BUG", "BUG: Bad page state")
 
 
 @pytest.mark.parametrize("stamp", ["", "[    1.000000][   T1] "])
