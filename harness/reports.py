@@ -97,11 +97,6 @@ def _stack(
     return Rule(kind, re.compile(begin), END_STACK, rank, MORE, gathers=gathers, loose=loose)
 
 
-def _ruled(kind: str, begin: str) -> Rule:
-    """One between two rulers."""
-    return Rule(kind, re.compile(begin), RULER)
-
-
 def _line(kind: str, begin: str, *, tail: re.Pattern[str] | None = None) -> Rule:
     """One of a line, or of a line and its tail."""
     return Rule(kind, re.compile(begin), AT_ONCE, tail=tail)
@@ -117,10 +112,10 @@ RULES = (
         gathers=True,
     ),
     # Sanitizers and other memory checkers.
-    _ruled("KASAN", r"BUG: KASAN: "),
-    _ruled("KCSAN", r"BUG: KCSAN: "),
-    _ruled("KFENCE", r"BUG: KFENCE: "),
-    _ruled("KMSAN", r"BUG: KMSAN: "),
+    *(
+        Rule(kind, re.compile(f"BUG: {kind}: "), RULER, Rank.ALONE)
+        for kind in ("KASAN", "KCSAN", "KFENCE", "KMSAN")
+    ),
     # In rulers before 6.6; with UBSAN_TRAP as the cause of an oops.
     Rule("UBSAN", re.compile(r"UBSAN: [\w -]+ in \S+:\d+"), _END_UBSAN, Rank.FORM),
     _oops("UBSAN", r"UBSAN: [\w -]+ at \S+\+0x", Rank.FAULT),
