@@ -102,6 +102,9 @@ def _line(kind: str, begin: str, *, tail: re.Pattern[str] | None = None) -> Rule
     return Rule(kind, re.compile(begin), AT_ONCE, tail=tail)
 
 
+# As dev_err() and, with its interface behind it, netdev_err() name one.
+_DEVICE = r"[\w.-]+ [\w.:-]*\d[\w.:-]*( \S+)?"
+
 # The first that matches counts.
 RULES = (
     Rule(
@@ -176,19 +179,14 @@ RULES = (
         re.compile(r"\d+ locks? held by "),
         tail=re.compile(r" #\d+: "),
     ),
-    _stack("scheduling while atomic", r"BUG: scheduling while atomic: ", Rank.CAUSE),
-    _stack(
-        "sleeping while atomic", r"BUG: sleeping function called from invalid context", Rank.CAUSE
-    ),
-    _stack("BUG", r"bad: scheduling from the idle thread!"),
+    _stack("scheduling while atomic", r"BUG: scheduling while atomic: "),
+    _stack("sleeping while atomic", r"BUG: sleeping function called from invalid context"),
+    _stack("BUG", r"bad: scheduling from the idle thread!|NMI: IOCK error \(.*\) for reason"),
     _line(
         "BUG",
         r"Uhhuh\. NMI received for unknown reason|NMI: PCI system error \(SERR\) for reason",
         tail=re.compile(r"Dazed and confused"),
     ),
-    _stack("BUG", r"NMI: IOCK error \(.*\) for reason"),
-    _line("BUG", r"softirq: huh, entered softirq"),
-    _line("BUG", r"NOHZ(: | tick-stop error: )(Non-RCU )?local.softirq.*pending"),
     # Faults of the CPU, and BUG().
     _oops(
         "Oops",
@@ -206,7 +204,7 @@ RULES = (
         "Oops",
         r"(Internal error: |Oops\b|Kernel BUG).*\[#\d+\]"
         r"|general protection fault(, (probably|maybe) for .*)?: [0-9a-f]{4} \[#\d+\]"
-        r"|[\w -]+: [0-9a-f]{4} \[#\d+\]",
+        r"|[\w -]+: [0-9a-f]{4}( ilc:\d)? \[#\d+\]|[A-Z][\w ]+\[#\d+\]:$",
         Rank.FORM,
         loose=True,
     ),
@@ -221,15 +219,19 @@ RULES = (
     _stack("BUG", r"sysfs: cannot create duplicate filename|unchecked MSR access error: "),
     # 'BUG: ' at the start of a message, also where the file has a prefix: by convention a fault.
     _line("BUG", r"BUG: (Bad rss-counter state|non-zero pgtables_bytes|.* messages suppressed)"),
-    _stack("BUG", r"((IPv[46]|user_events|lockdep|bpf|BPF): )?BUG(: |! )", Rank.CAUSE, loose=True),
+    _stack(
+        "BUG",
+        rf"((IPv[46]|user_events|lockdep|bpf|BPF|{_DEVICE}): )?BUG(: |!,? )",
+        Rank.CAUSE,
+        loose=True,
+    ),
     # Network devices, sockets and pages that are not given back, or are not what they should be.
     _line(
         "device leak",
         r"unregister_netdevice: waiting for \S+ to become free",
         tail=re.compile(r"ref_tracker: |\s|$"),
     ),
-    _line("page pool leak", r"\w+\(\) stalled pool shutdown:? "),
-    _line("page pool leak", r"\w+\(\) page_pool refcnt -?\d+ violation"),
+    _line("page pool leak", r"\w+\(\) (stalled pool shutdown|page_pool refcnt -?\d+ violation)"),
     _line(
         "socket leak",
         r"(\w+: )?(Attempt to release (TCP socket in|alive \w+ socket)|Freeing alive )",
@@ -244,10 +246,6 @@ RULES = (
         r"virtio_\w+ virtio\d+: \S+:id \d+ (is not a head|out of range)"
         r"|.{1,40}: Unexpected TXQ \(\d+\) queue failure: ",
     ),
-    _line("BUG", r"(.*: )?BUG!,? T[xX] (ring |Ring |FIFO |buffer )?full"),
-    _line("BUG", r"BUG \S+ code -?\d+ qlen \d+$"),
-    _line("BUG", r"NAPI poll function .* exceeding its budget|KERNEL: assertion \("),
-    _line("BUG", r".{1,40}: NAPI poll function .* exceeding its budget"),
     _stack("irq", r"irq (\d+: nobody cared|event \d+: bogus return value)"),
     # Of what can't be, a line only.
     _line(
@@ -258,7 +256,16 @@ RULES = (
         r"|psi: (task underflow|inconsistent task state)|buggy seq_file .next function"
         r"|Huh VM_FAULT_OOM leaked|PAGETABLE BUG #"
         r"|(dst: )?dst_release: dst:\S+ refcnt:-|\S+:\d+: bad (pte|pmd|pud|p4d|pgd) [0-9a-f]"
-        r"|\w+: (Bad|Unused) swap (file|offset) entry ",
+        r"|\w+: (Bad|Unused) swap (file|offset) entry "
+        r"|(dev_remove_\w+|__netlink_remove_tap): \S+ not found|Virtual device \S+ asks to queue"
+        r"|TCP: \w+: (found a SYN, please report|wrong queue state)|\w+: fasync list not empty"
+        r"|\w+\(\): Argh! Destination lost|VFS: Busy inodes after unmount|Leaked .*locks? on dev="
+        r"|fill_read_buffer: .* returned bad count|(genirq: )?exiting task .* active IRQ thread"
+        r"|bpf_jit: fatal |NAPI poll function .* exceeding its budget"
+        rf"|{_DEVICE}: (NAPI poll function|dma_pool_\w+ .*\b(corrupted|bad dma|already free)\b)"
+        r"|\w+: (BUG! T[xX] [rR]ing full|Budget exhausted after napi rescheduled)"
+        r"|KERNEL: assertion \(|BUG \S+ code -?\d+ qlen \d+$|softirq: huh, entered softirq"
+        r"|NOHZ(: | tick-stop error: )(Non-RCU )?local.softirq.*pending",
     ),
     # A guest that has no memory left gives no verdict; a limit of a cgroup is no lack.
     Rule(
