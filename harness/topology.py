@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from harness.bpf import BPFCALL, Bpf, Object, attach, batch, observe, u32, update
-from harness.devices import Nic, Tap
+from harness.devices import Giving, Nic, Tap
 from harness.errors import LabError
 from harness.packets import Frame
 from harness.skb import SkbRecord
@@ -21,6 +21,7 @@ BURST = 128  # frames; a veth's ring holds 256 (VETH_RING_SIZE) and drops what d
 CPUS = 2
 VETH_INDEX = 100  # v0's, chosen so that the devmap can be filled without asking
 VETH2_INDEX = 200  # of a second pair
+TAP = "t0"
 OBSERVER = Object("skb_observer", kept=True)
 OBSERVE = OBSERVER.program("skb_observer")
 OBSERVE_ANEW = (OBSERVER.load(), f"{BPFCALL} zero {OBSERVER.maps}")
@@ -130,6 +131,32 @@ def lay(
         ]
     )
     return Way(bpf, nic, first, rss_key(printed))
+
+
+def lay_on_tap(
+    bpf: Bpf,
+    giving: Giving,
+    name: str,
+    program: str,
+    lines: Sequence[str] = (),
+    *,
+    observed: str = TAP,
+    bound: bool = False,
+) -> Way:
+    """As `lay`, on a tap of the guest's, made for it, that is given frames that way."""
+    first = Object(name, TAP if bound else None)
+    bpf.run(
+        [
+            *OBSERVE_ANEW,
+            f"ip tuntap add dev {TAP} mode tap",
+            f"ip link set dev {TAP} up",
+            first.load(),
+            *lines,
+            *observe(OBSERVE, observed),
+            attach(first.program(program), TAP),
+        ]
+    )
+    return Way(bpf, Tap(TAP, bpf, giving), first)
 
 
 def redirect(

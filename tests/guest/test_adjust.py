@@ -7,7 +7,7 @@ from typing import NamedTuple
 import pytest
 
 from harness.bpf import Bpf, Object, attach, observe, u32
-from harness.devices import Giving, Nic, Tap
+from harness.devices import Giving, Nic
 from harness.fixtures import EACH_NIC, SLOW
 from harness.hints import (
     DONE,
@@ -23,7 +23,7 @@ from harness.hints import (
 )
 from harness.oracle import RssType, rss
 from harness.packets import Frame, random_frames
-from harness.topology import OBSERVE, OBSERVE_ANEW, To, Way, cpus, devmap, lay, redirect, veth
+from harness.topology import To, cpus, devmap, lay, lay_on_tap, redirect, veth
 
 IN_TC = Object("tc_redirect")
 
@@ -141,19 +141,8 @@ def test_all_headroom_used_on_a_tap(bpf: Bpf, seed: int, giving: Giving) -> None
     store = Object("use_headroom")
     first = dict.fromkeys((4, 5, 6, 7), FIRST_HINTS)
     second = dict.fromkeys((2, 3, 6, 7), SECOND_HINTS)
-    bpf.run(
-        [
-            *OBSERVE_ANEW,
-            store.load(),
-            *give(store, first),
-            *give(store, second, SECOND),
-            "ip tuntap add dev t0 mode tap",
-            "ip link set dev t0 up",
-            *observe(OBSERVE, "t0"),
-            attach(store.program("use_head_and_pass"), "t0"),
-        ]
-    )
-    way = Way(bpf, Tap("t0", bpf, giving), store)
+    given = [*give(store, first), *give(store, second, SECOND)]
+    way = lay_on_tap(bpf, giving, store.name, "use_head_and_pass", given)
     frames = random_frames(8, seed)
     records = way.capture(frames)
     assert len(records) == 8
@@ -227,14 +216,7 @@ def test_the_head_moves_for_good(bpf: Bpf, nic: Nic, seed: int, way_on: str) -> 
     second = dict.fromkeys((2, 3), SECOND_HINTS)
     given = [*give(store, first), *give(store, second, SECOND)]
     if way_on == "tap":
-        tap = [
-            "ip tuntap add dev t0 mode tap",
-            "ip link set dev t0 up",
-            *observe(OBSERVE, "t0"),
-            attach(store.program("pass_inner"), "t0"),
-        ]
-        bpf.run([*OBSERVE_ANEW, store.load(), *given, *tap])
-        way = Way(bpf, Tap("t0", bpf, Giving.WRITE_NOWAIT), store)
+        way = lay_on_tap(bpf, Giving.WRITE_NOWAIT, store.name, "pass_inner", given)
     elif way_on == "skbs":
         on_v1 = [store.load(), *given, attach(store.program("pass_inner"), "v1")]
         sending = [IN_TC.load(), *observe(IN_TC.program("to_v0"), nic.device)]

@@ -7,7 +7,7 @@ import struct
 from typing import NamedTuple
 
 from harness.bpf import Bpf, Object, attach, observe
-from harness.devices import Giving, Nic, Tap
+from harness.devices import Giving, Nic
 from harness.fixtures import SLOW
 from harness.hints import (
     ENTRY,
@@ -25,17 +25,7 @@ from harness.hints import (
 )
 from harness.oracle import RssType, rss
 from harness.packets import KINDS, Frame, build, random_flows, random_frames
-from harness.topology import (
-    OBSERVE,
-    OBSERVE_ANEW,
-    VETH2_INDEX,
-    To,
-    Way,
-    devmap,
-    lay,
-    redirect,
-    veth,
-)
+from harness.topology import VETH2_INDEX, To, devmap, lay, lay_on_tap, redirect, veth
 
 STORE = Object("store_hints")
 IN_TC = Object("tc_redirect")
@@ -265,20 +255,9 @@ def test_store_all_on_a_veth_stores_what_the_skb_has(bpf: Bpf, nic: Nic, seed: i
 
 @SLOW
 def test_store_all_on_a_device_without_getters_stores_nothing(bpf: Bpf, seed: int) -> None:
-    everything = Object("store_all", "t0")
-    bpf.run(
-        [
-            *OBSERVE_ANEW,
-            "ip tuntap add dev t0 mode tap",
-            "ip link set dev t0 up",
-            everything.load(),
-            *observe(OBSERVE, "t0"),
-            attach(everything.program("pass"), "t0"),
-        ]
-    )
-    way = Way(bpf, Tap("t0", bpf, Giving.WRITE), everything)
+    way = lay_on_tap(bpf, Giving.WRITE, "store_all", "pass", bound=True)
     frames = random_frames(4, seed)
     records = way.capture(frames)
     assert len(records) == 4
-    assert stored(bpf.dump(everything.map("returned"))) == dict.fromkeys(range(4), 0)
+    assert stored(bpf.dump(way.program.map("returned"))) == dict.fromkeys(range(4), 0)
     assert {seen(record) for record in records.values()} == {UNSET}

@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from harness.bpf import Bpf, Object, attach, observe
-from harness.devices import Giving, Nic, Tap
+from harness.devices import Giving, Nic
 from harness.fixtures import SLOW
 from harness.hints import (
     DONE,
@@ -22,7 +22,7 @@ from harness.hints import (
 )
 from harness.oracle import RssType, rss
 from harness.packets import KINDS, Frame, build, random_flows, random_frames
-from harness.topology import OBSERVE, OBSERVE_ANEW, Way, cpus, devmap, lay, veth
+from harness.topology import Way, cpus, devmap, lay, lay_on_tap, veth
 
 STORE = Object("store_hints")
 IN_TC = Object("tc_redirect")
@@ -156,19 +156,8 @@ def test_a_stored_hash_is_none_of_the_kernels_own(bpf: Bpf, nic: Nic, seed: int)
 def test_on_a_tap(bpf: Bpf, seed: int, giving: Giving, count: int) -> None:
     """A process writes frames to the device, or gives more than a batch of them to vhost_net."""
     hints = dict(zip(range(count), itertools.cycle(SUBSETS), strict=False))
-    bpf.run(
-        [
-            *OBSERVE_ANEW,
-            STORE.load(),
-            *give(STORE, hints),
-            "ip tuntap add dev t0 mode tap",
-            "ip link set dev t0 up",
-            *observe(OBSERVE, "t0"),
-            attach(STORE.program("pass"), "t0"),
-        ]
-    )
+    way = lay_on_tap(bpf, giving, STORE.name, "pass", give(STORE, hints))
     kinds = KINDS[:1] if giving is Giving.VHOST_GSO else KINDS
-    way = Way(bpf, Tap("t0", bpf, giving), STORE)
     records = way.capture(random_frames(len(hints), seed, kinds))
     assert len(records) == len(hints)
     assert returned(bpf.dump(STORE.map("returned"))) == dict.fromkeys(hints, DONE)
