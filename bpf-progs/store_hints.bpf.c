@@ -4,6 +4,7 @@
 
 #define CUT_TO 100
 #define ETH_HLEN 14
+#define TRAILER 4
 #define V0 100	/* VETH_INDEX in harness/topology.py */
 
 SEC(XDP)
@@ -53,17 +54,35 @@ int pass(struct xdp_md *ctx)
 	return XDP_PASS;
 }
 
-/* Of a packet behind a second Ethernet header. */
-SEC(XDP)
-int pass_inner(struct xdp_md *ctx)
+/* Of a packet between a second Ethernet header and a trailer. */
+static __always_inline int store_and_take_out(struct xdp_md *ctx)
 {
 	int id = lab_frame_id(ctx->data, ctx->data_end);
 
 	store_hints_of(ctx, id, FIRST);
-	if (bpf_xdp_adjust_head(ctx, ETH_HLEN))
+	if (bpf_xdp_adjust_head(ctx, ETH_HLEN) ||
+	    bpf_xdp_adjust_tail(ctx, -TRAILER))
 		return XDP_ABORTED;
 	store_hints_of(ctx, id, SECOND);
 	return XDP_PASS;
+}
+
+SEC(XDP)
+int pass_inner(struct xdp_md *ctx)
+{
+	return store_and_take_out(ctx);
+}
+
+SEC(XDP "/devmap")
+int inner_on_devmap(struct xdp_md *ctx)
+{
+	return store_and_take_out(ctx);
+}
+
+SEC(XDP "/cpumap")
+int inner_on_cpumap(struct xdp_md *ctx)
+{
+	return store_and_take_out(ctx);
 }
 
 /* Behind one of the others on a packet's way. */

@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.bpf import Bpf, by_tap, by_vhost
+from harness.bpf import Bpf, by_tap, by_vhost, live
 from harness.errors import LabError
 from harness.packets import SOURCE_PREFIX, Frame
 from harness.tap import PACKET_AUXDATA
@@ -92,6 +92,18 @@ class Tap:
         else:
             wait = self.giving is Giving.WRITE
             self.bpf.run([by_tap(self.device, frame, wait=wait) for frame in data])
+
+
+@dataclass(frozen=True)
+class Live(Nic):
+    """A NIC by which frames seem to have come in: PROG_TEST_RUN makes them for the program."""
+
+    bpf: Bpf
+    program: str
+
+    def send(self, frames: Sequence[Frame]) -> None:
+        """Let the frames come in, in this order."""
+        self.bpf.run([live(self.program, self.device, 1, sent.data) for sent in frames])
 
 
 def _tag(auxdata: bytes) -> int | None:

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Programs that move head and metadata: no hint is harmed, and the driver's hash stays readable."""
 
+import enum
 import struct
 from typing import NamedTuple
 
 import pytest
 
-from harness.bpf import Bpf, Object, attach, observe, u32
-from harness.devices import Giving, Nic
+from harness.bpf import Bpf, Object, attach, entry, observe, u32
+from harness.devices import Giving, Live, Nic
 from harness.fixtures import EACH_NIC, SLOW
 from harness.hints import (
     DONE,
@@ -23,7 +24,19 @@ from harness.hints import (
 )
 from harness.oracle import RssType, rss
 from harness.packets import Frame, random_frames
-from harness.topology import To, cpus, devmap, lay, lay_on_tap, redirect, veth
+from harness.topology import (
+    CPUMAP_QUEUE,
+    CPUS,
+    VETH_INDEX,
+    To,
+    Way,
+    cpus,
+    devmap,
+    lay,
+    lay_on_tap,
+    redirect,
+    veth,
+)
 
 IN_TC = Object("tc_redirect")
 
@@ -207,32 +220,68 @@ def test_metadata_reaches_the_skb_with_the_hints(
         assert sent.data.startswith(records[sent.id].data)
 
 
+class Moving(enum.Enum):
+    """Where the program runs that moves head and tail; what it gets has a hash if it is an skb."""
+
+    SKBS = "on a veth whose peer is sent skbs"
+    FRAMES = "on a veth that is redirected to"
+    PASS = "on virtio_net"
+    GENERIC = "on virtio_net, in generic mode"
+    LIVE = "on live frames"
+    TAP = "on a tap"
+    VHOST = "on a tap, by vhost_net"
+    DEVMAP = "on a devmap's entry"
+    CPUMAP = "on a cpumap's entry"
+    GENERIC_CPUMAP = "on a cpumap's entry, where it gets skbs of generic XDP"
+
+
+def lay_moving(moving: Moving, bpf: Bpf, nic: Nic, store: Object, given: list[str]) -> Way:
+    on_v1 = [*veth(napi=False), store.load(), *given, attach(store.program("pass_inner"), "v1")]
+    plain = Object("redirect_plain")
+    mode = "xdpgeneric" if moving in (Moving.GENERIC, Moving.GENERIC_CPUMAP) else "xdpdrv"
+    match moving:
+        case Moving.SKBS:
+            sending = [IN_TC.load(), *observe(IN_TC.program("to_v0"), nic.device)]
+            return lay(bpf, nic, "xdp_pass", "", [*on_v1, *sending], observed=["v1"])
+        case Moving.FRAMES:
+            return lay(bpf, nic, plain.name, "to_dev", [*on_v1, *devmap(plain)], observed=["v1"])
+        case Moving.PASS | Moving.GENERIC:
+            return lay(bpf, nic, store.name, "pass_inner", given, observed=[nic.device], mode=mode)
+        case Moving.LIVE:
+            laid = lay(bpf, nic, store.name, "", given, observed=[nic.device])
+            device = Live(nic.device, nic.packets, bpf, store.program("pass_inner"))
+            return Way(bpf, device, laid.program)
+        case Moving.TAP | Moving.VHOST:
+            giving = Giving.VHOST if moving is Moving.VHOST else Giving.WRITE_NOWAIT
+            return lay_on_tap(bpf, giving, store.name, "pass_inner", given)
+        case Moving.DEVMAP:
+            runs = entry(plain.map("devmap"), 0, VETH_INDEX, store.program("inner_on_devmap"))
+            lines = [*veth(), store.load(), *given, runs]
+            return lay(bpf, nic, plain.name, "to_dev", lines, observed=["v1"])
+        case Moving.CPUMAP | Moving.GENERIC_CPUMAP:
+            run = store.program("inner_on_cpumap")
+            entries = [entry(plain.map("cpumap"), at, CPUMAP_QUEUE, run) for at in range(CPUS)]
+            lines = [store.load(), *given, *entries]
+            return lay(bpf, nic, plain.name, "to_cpu", lines, observed=[nic.device], mode=mode)
+
+
 @SLOW
-@pytest.mark.parametrize("way_on", ["skbs", "pass", "generic", "tap"])
-def test_the_head_moves_for_good(bpf: Bpf, nic: Nic, seed: int, way_on: str) -> None:
-    """The program takes an outer Ethernet header off."""
+@pytest.mark.parametrize("moving", Moving, ids=[moving.name.lower() for moving in Moving])
+def test_head_and_tail_move_for_good(bpf: Bpf, nic: Nic, seed: int, moving: Moving) -> None:
+    """The program takes an outer Ethernet header and a trailer off."""
     store = Object("store_hints")
     first = dict.fromkeys((1, 3), FIRST_HINTS)
     second = dict.fromkeys((2, 3), SECOND_HINTS)
     given = [*give(store, first), *give(store, second, SECOND)]
-    if way_on == "tap":
-        way = lay_on_tap(bpf, Giving.WRITE_NOWAIT, store.name, "pass_inner", given)
-    elif way_on == "skbs":
-        on_v1 = [store.load(), *given, attach(store.program("pass_inner"), "v1")]
-        sending = [IN_TC.load(), *observe(IN_TC.program("to_v0"), nic.device)]
-        lines = [*veth(napi=False), *on_v1, *sending]
-        way = lay(bpf, nic, "xdp_pass", "", lines, observed=["v1"])
-    else:
-        mode = "xdpgeneric" if way_on == "generic" else "xdpdrv"
-        way = lay(bpf, nic, store.name, "pass_inner", given, observed=[nic.device], mode=mode)
+    way = lay_moving(moving, bpf, nic, store, given)
     inner = random_frames(4, seed)
-    frames = [Frame(sent.id, sent.data[:14] + sent.data) for sent in inner]
+    frames = [Frame(sent.id, sent.data[:14] + sent.data + bytes(4)) for sent in inner]
     records = way.capture(frames)
     assert len(records) == 4
     for sent, whole in zip(inner, frames, strict=True):
         before = UNSET
-        if way_on in ("generic", "skbs"):
+        if moving in (Moving.GENERIC, Moving.SKBS, Moving.GENERIC_CPUMAP):
             before = by_nic(whole, way.rss_key)
         expected = second.get(sent.id, Hints()).over(first.get(sent.id, Hints()).over(before))
         assert seen(records[sent.id]) == expected, sent.id
-        assert sent.data.startswith(records[sent.id].data)
+        assert sent.data == records[sent.id].data

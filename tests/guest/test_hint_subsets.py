@@ -2,13 +2,11 @@
 """Hash, VLAN tag and timestamp together over a redirect: what was stored arrives, and no more."""
 
 import itertools
-from collections.abc import Sequence
-from dataclasses import dataclass
 
 import pytest
 
-from harness.bpf import Bpf, Object, live
-from harness.devices import Nic
+from harness.bpf import Bpf, Object
+from harness.devices import Live, Nic
 from harness.fixtures import EACH_FAR_SIDE, EACH_NIC, SLOW
 from harness.hints import (
     DONE,
@@ -21,7 +19,7 @@ from harness.hints import (
     seen,
 )
 from harness.oracle import RssType
-from harness.packets import Frame, random_frames
+from harness.packets import random_frames
 from harness.topology import To, Way, lay, redirect
 
 STORE = Object("store_hints")
@@ -57,17 +55,6 @@ def test_what_was_stored_arrives_and_no_more(bpf: Bpf, nic: Nic, to: To, seed: i
     for number, given in hints.items():
         assert seen(records[number]) == given.over(UNSET), given
         assert frames[number].data.startswith(records[number].data)
-
-
-@dataclass(frozen=True)
-class Live(Nic):
-    """A NIC by which frames seem to have come in: PROG_TEST_RUN makes them."""
-
-    bpf: Bpf
-    program: str
-
-    def send(self, frames: Sequence[Frame]) -> None:
-        self.bpf.run([live(self.program, self.device, 1, sent.data) for sent in frames])
 
 
 @SLOW
