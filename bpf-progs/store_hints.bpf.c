@@ -6,6 +6,7 @@
 #define ETH_HLEN 14
 #define TRAILER 4
 #define V0 100	/* VETH_INDEX in harness/topology.py */
+#define NOWHERE 0x7fffffff	/* no device's index */
 
 SEC(XDP)
 int to_dev(struct xdp_md *ctx)
@@ -115,8 +116,7 @@ int on_cpumap(struct xdp_md *ctx)
 }
 
 /* With metadata in front: the frame's id. */
-SEC(XDP "/cpumap")
-int on_cpumap_with_meta(struct xdp_md *ctx)
+static __always_inline int store_behind_meta(struct xdp_md *ctx)
 {
 	int id = lab_frame_id(ctx->data, ctx->data_end);
 	__u32 *meta;
@@ -131,12 +131,26 @@ int on_cpumap_with_meta(struct xdp_md *ctx)
 	return XDP_PASS;
 }
 
-/* Drops what is not the lab's. */
+SEC(XDP "/devmap")
+int on_devmap_with_meta(struct xdp_md *ctx)
+{
+	return store_behind_meta(ctx);
+}
+
+SEC(XDP "/cpumap")
+int on_cpumap_with_meta(struct xdp_md *ctx)
+{
+	return store_behind_meta(ctx);
+}
+
+/* Drops what is not the lab's: every second one by a redirect that fails. */
 SEC(XDP "/cpumap")
 int on_cpumap_or_drop(struct xdp_md *ctx)
 {
+	static __u32 others;
+
 	if (lab_frame_id(ctx->data, ctx->data_end) < 0)
-		return XDP_DROP;
+		return others++ & 1 ? XDP_DROP : bpf_redirect(NOWHERE, 0);
 	store_hints(ctx, ENTRY);
 	return XDP_PASS;
 }

@@ -9,7 +9,7 @@ from types import MappingProxyType
 import pytest
 
 from harness.bpf import Bpf, Object, attach, entry, observe
-from harness.devices import Nic
+from harness.devices import Giving, Nic
 from harness.fixtures import SLOW
 from harness.hints import (
     DONE,
@@ -33,6 +33,7 @@ from harness.topology import (
     Way,
     devmap,
     lay,
+    lay_on_tap,
     veth,
     within,
 )
@@ -69,6 +70,18 @@ def test_a_redirect_without_a_map(bpf: Bpf, nic: Nic, seed: int) -> None:
         assert seen(records[number]) == given.over(UNSET), given
 
 
+@SLOW
+@pytest.mark.parametrize("giving", [Giving.WRITE_NOWAIT, Giving.VHOST], ids=["nowait", "vhost"])
+def test_from_a_tap(bpf: Bpf, seed: int, giving: Giving) -> None:
+    """Whose packets can have no metadata."""
+    lines = [*give(STORE, EACH_SUBSET), *veth(), *devmap(STORE)]
+    way = lay_on_tap(bpf, giving, STORE.name, "to_dev", lines, observed="v1")
+    records = way.capture(random_frames(len(EACH_SUBSET), seed))
+    assert len(records) == len(EACH_SUBSET)
+    for number, given in EACH_SUBSET.items():
+        assert seen(records[number]) == given.over(UNSET), given
+
+
 ENTRIES = {
     0: Hints((1, int(RssType.L4))),
     1: Hints(None, (ETH_P_8021Q, 1)),
@@ -86,24 +99,29 @@ class Map(enum.Enum):
     GENERIC_CPUMAP = "a cpumap's, on skbs of generic XDP"
 
 
-@pytest.mark.parametrize("kind", Map, ids=[kind.name.lower() for kind in Map])
-def test_a_maps_program_overwrites(bpf: Bpf, nic: Nic, seed: int, kind: Map) -> None:
-    lines = [*give(STORE, EACH_SUBSET), *give(STORE, ENTRIES, ENTRY)]
+def through(kind: Map, bpf: Bpf, nic: Nic, program: str, lines: Sequence[str]) -> Way:
+    """A way through a map; program: on its entries, with {} for devmap or cpumap."""
     if kind is Map.DEVMAP:
-        runs = entry(STORE.map("devmap"), 0, VETH_INDEX, STORE.program("on_devmap"))
-        lines += [*veth(), runs]
+        runs = STORE.program(program.format("devmap"))
+        there = [*veth(), entry(STORE.map("devmap"), 0, VETH_INDEX, runs)]
     else:
-        on_cpumap = STORE.program("on_cpumap")
-        lines += [entry(STORE.map("cpumap"), cpu, CPUMAP_QUEUE, on_cpumap) for cpu in (0, 1)]
-    way = lay(
+        runs = STORE.program(program.format("cpumap"))
+        there = [entry(STORE.map("cpumap"), cpu, CPUMAP_QUEUE, runs) for cpu in (0, 1)]
+    return lay(
         bpf,
         nic,
         STORE.name,
         "to_dev" if kind is Map.DEVMAP else "to_cpu",
-        lines,
+        [*there, *lines],
         observed=["v1" if kind is Map.DEVMAP else nic.device],
         mode="xdpgeneric" if kind is Map.GENERIC_CPUMAP else "xdpdrv",
     )
+
+
+@pytest.mark.parametrize("kind", Map, ids=[kind.name.lower() for kind in Map])
+def test_a_maps_program_overwrites(bpf: Bpf, nic: Nic, seed: int, kind: Map) -> None:
+    lines = [*give(STORE, EACH_SUBSET), *give(STORE, ENTRIES, ENTRY)]
+    way = through(kind, bpf, nic, "on_{}", lines)
     frames = random_frames(len(EACH_SUBSET), seed)
     records = way.capture(frames)
     assert len(records) == len(EACH_SUBSET)
@@ -148,20 +166,15 @@ def test_a_cpumaps_program_runs_on_every_skb(bpf: Bpf, nic: Nic, seed: int) -> N
 
 
 @SLOW
-@pytest.mark.parametrize("mode", ["xdpdrv", "xdpgeneric"], ids=["frames", "skbs"])
-def test_a_cpumaps_program_adds_metadata(bpf: Bpf, nic: Nic, seed: int, mode: str) -> None:
-    adding = STORE.program("on_cpumap_with_meta")
-    lines = [
-        *(entry(STORE.map("cpumap"), cpu, CPUMAP_QUEUE, adding) for cpu in (0, 1)),
-        *give(STORE, EACH_SUBSET),
-        *give(STORE, ENTRIES, ENTRY),
-    ]
-    way = lay(bpf, nic, STORE.name, "to_cpu", lines, observed=[nic.device], mode=mode)
+@pytest.mark.parametrize("kind", Map, ids=[kind.name.lower() for kind in Map])
+def test_a_maps_program_adds_metadata(bpf: Bpf, nic: Nic, seed: int, kind: Map) -> None:
+    lines = [*give(STORE, EACH_SUBSET), *give(STORE, ENTRIES, ENTRY)]
+    way = through(kind, bpf, nic, "on_{}_with_meta", lines)
     frames = random_frames(len(EACH_SUBSET), seed)
     records = way.capture(frames)
     assert len(records) == len(EACH_SUBSET)
     for sent in frames:
-        before = UNSET if mode == "xdpdrv" else by_nic(sent, way.rss_key)
+        before = by_nic(sent, way.rss_key) if kind is Map.GENERIC_CPUMAP else UNSET
         expected = ENTRIES.get(sent.id, Hints()).over(EACH_SUBSET[sent.id].over(before))
         assert seen(records[sent.id]) == expected, sent.id
         assert (records[sent.id].meta_len, records[sent.id].meta) == (4, sent.id)
