@@ -117,6 +117,24 @@ def frame(
     return Frame(frame_id, bytes(header / packet))
 
 
+def without_ports(first: int) -> list[Frame]:
+    """Frames from that number on: of each kind that RSS hashes without ports one, then an ARP."""
+    from scapy.layers.inet import ICMP, IP
+    from scapy.layers.inet6 import IPv6, IPv6ExtHdrFragment
+    from scapy.layers.l2 import ARP
+    from scapy.packet import Raw
+
+    payload = Raw(bytes(64))
+    packets = [
+        IP(src="10.0.0.1", dst="10.0.0.2") / ICMP(),
+        IP(src="10.0.0.3", dst="10.0.0.4", proto=17, flags="MF") / payload,
+        IP(src="10.0.0.3", dst="10.0.0.4", proto=17, frag=8) / payload,
+        IPv6(src="2001:db8::1", dst="2001:db8::2") / IPv6ExtHdrFragment(nh=17, m=1) / payload,
+        ARP(psrc="10.0.0.1", pdst="10.0.0.2"),
+    ]
+    return [frame(packet, first + number) for number, packet in enumerate(packets)]
+
+
 def source_address(frame_id: int) -> str:
     """The source address that carries frame_id. Raises ValueError if it has no place there."""
     if not 0 <= frame_id <= MAX_ID:

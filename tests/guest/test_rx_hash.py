@@ -14,7 +14,7 @@ from harness.devices import Nic
 from harness.fixtures import EACH_FAR_SIDE, EACH_NIC, FAR_SIDES, SLOW
 from harness.hints import ETH_P_8021Q, Hints, Seen, give, returned, seen
 from harness.oracle import RssType, rss
-from harness.packets import Frame, build, frame, random_flow, random_frames
+from harness.packets import Frame, build, random_flow, random_frames, without_ports
 from harness.seat import MANAGEMENT
 from harness.skb import SkbRecord
 from harness.topology import To, redirect
@@ -68,24 +68,6 @@ def test_the_nics_hash_arrives(bpf: Bpf, nic: Nic, seed: int, to: To) -> None:
     no_ports = [records[sent.id] for sent in frames[len(flows) :]]
     assert [record.l4_hash for record in no_ports] == [0] * 5
     assert [record.hash != 0 for record in no_ports] == [True] * 4 + [False]
-
-
-def without_ports(first: int) -> list[Frame]:
-    """Of each kind that RSS hashes without ports one, and last one that it doesn't hash."""
-    from scapy.layers.inet import ICMP, IP
-    from scapy.layers.inet6 import IPv6, IPv6ExtHdrFragment
-    from scapy.layers.l2 import ARP
-    from scapy.packet import Raw
-
-    payload = Raw(bytes(64))
-    packets = [
-        IP(src="10.0.0.1", dst="10.0.0.2") / ICMP(),
-        IP(src="10.0.0.3", dst="10.0.0.4", proto=17, flags="MF") / payload,
-        IP(src="10.0.0.3", dst="10.0.0.4", proto=17, frag=8) / payload,
-        IPv6(src="2001:db8::1", dst="2001:db8::2") / IPv6ExtHdrFragment(nh=17, m=1) / payload,
-        ARP(psrc="10.0.0.1", pdst="10.0.0.2"),
-    ]
-    return [frame(packet, first + number) for number, packet in enumerate(packets)]
 
 
 @SLOW

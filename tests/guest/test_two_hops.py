@@ -24,7 +24,7 @@ from harness.hints import (
     seen,
 )
 from harness.oracle import RssType, rss
-from harness.packets import KINDS, Frame, build, random_flows, random_frames
+from harness.packets import KINDS, Frame, build, random_flows, random_frames, without_ports
 from harness.topology import VETH2_INDEX, To, devmap, lay, lay_on_tap, redirect, veth
 
 STORE = Object("store_hints")
@@ -34,7 +34,7 @@ TAG = 0x6123
 SUBSETS = [
     Hints(*fields)
     for fields in itertools.product(
-        (None, (0x12345678, int(RssType.L3_IPV6 | RssType.L4_TCP)), (0, int(RssType.NONE))),
+        (None, (0x12345678, int(RssType.L3_IPV6 | RssType.L4_ICMP)), (0, int(RssType.NONE))),
         (None, (ETH_P_8021AD, 0xF001), (ETH_P_8021Q, 0)),
         (None, 0x1234_5678_9ABC_DEF0, 0),
     )
@@ -169,12 +169,24 @@ def stored(dumped: dict[bytes, bytes]) -> dict[int, int]:
 
 
 def test_store_all_on_the_nic_stores_the_hash(bpf: Bpf, nic: Nic, seed: int) -> None:
-    way = redirect(bpf, nic, "store_all", To.VETH, bound=True)
-    frames = random_frames(16, seed)
+    """With its type, which a veth tells and an skb does not."""
+    everything, reader = Object("store_all", nic.device), Object("read_hints", "v1")
+    lines = [
+        *veth(napi=False),
+        *devmap(everything),
+        reader.load(),
+        attach(reader.program("pass"), "v1"),
+    ]
+    way = lay(bpf, nic, everything.name, "to_dev", lines, observed=["v1"], bound=True)
+    frames = [*random_frames(16, seed), *without_ports(16)]
     records = way.capture(frames)
-    assert len(records) == 16
-    assert stored(bpf.dump(way.program.map("returned"))) == dict.fromkeys(range(16), RX_HASH)
+    assert len(records) == len(frames)
+    answered = stored(bpf.dump(everything.map("returned")))
+    assert answered == {sent.id: RX_HASH for sent in frames}
+    read = got(bpf.dump(reader.map("got")))
     for sent in frames:
+        reported = rss(sent.data, way.rss_key)
+        assert read[sent.id] == answers(Hints((reported.hash, int(reported.type)))), sent.id
         assert seen(records[sent.id]) == by_nic(sent, way.rss_key)
 
 
