@@ -3,11 +3,13 @@
 
 from harness.bpf import Bpf, Object
 from harness.devices import Nic
-from harness.fixtures import EACH_FAR_SIDE
+from harness.fixtures import EACH_FAR_SIDE, SLOW
 from harness.hints import (
     DONE,
+    EACH_SUBSET,
     ETH_P_8021AD,
     ETH_P_8021Q,
+    UNSET,
     Hints,
     Seen,
     give,
@@ -39,6 +41,17 @@ def test_every_priority_of_both_protocols(bpf: Bpf, nic: Nic, to: To, seed: int)
     }
     for sent in frames:
         assert sent.data.startswith(records[sent.id].data)
+
+
+@SLOW
+def test_a_device_that_takes_no_tags_out_itself_has_them(bpf: Bpf, nic: Nic, seed: int) -> None:
+    hints = give(STORE, EACH_SUBSET)
+    off = "ethtool -K v1 rx-vlan-hw-parse off rx-vlan-stag-hw-parse off"
+    way = redirect(bpf, nic, STORE.name, To.VETH, lines=[*hints, off])
+    records = way.capture(random_frames(len(EACH_SUBSET), seed))
+    assert len(records) == len(EACH_SUBSET)
+    for number, given in EACH_SUBSET.items():
+        assert seen(records[number]) == given.over(UNSET), given
 
 
 def test_a_tag_in_the_packet_stays_there(bpf: Bpf, nic: Nic, seed: int) -> None:
