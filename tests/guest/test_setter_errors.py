@@ -95,9 +95,10 @@ def test_the_verifier_refuses(bpf: Bpf, name: str, words: str) -> None:
         bpf.load(name)
 
 
-def test_without_capabilities_nothing_is_loaded(bpf: Bpf, guest: Guest) -> None:
-    bpf.load("store_then_grow")  # puts the object there
-    load = "bpftool prog load /lab/store_then_grow.bpf.o /sys/fs/bpf/lab/loaded type xdp"
+def test_without_capabilities_nothing_is_loaded(bpf: Bpf, guest: Guest, nic: Nic) -> None:
+    bpf.load("store_then_all", device=nic.device)  # puts the object there
+    load = "bpftool prog load /lab/store_then_all.bpf.o /sys/fs/bpf/lab/loaded type xdp"
+    load += f" xdpmeta_dev {nic.device}"
     done = guest.run(f"setpriv --bounding-set=-all {load}")
     assert done.status != 0
     assert b"Operation not permitted" in done.stderr, done.stderr
