@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Numbers the frames itself, and stores hints made from the number in those
- * with an even one, nothing in the others. leak_observer knows what to expect.
+ * with an even one, nothing in the others, for which it calls a setter wrongly.
+ * leak_observer knows what to expect.
  */
 #include "hints.h"
 #include "alternate.h"
+
+#define ETH_P_IP 0x0800
 
 __u32 next;
 
@@ -17,8 +20,11 @@ static __always_inline void store_if_even(struct xdp_md *ctx)
 		return;
 	frame[10] = id >> 8;
 	frame[11] = id;
-	if (id & 1)
+	if (id & 1) {
+		if (bpf_ksym_exists(bpf_xdp_store_rx_vlan))
+			bpf_xdp_store_rx_vlan(ctx, bpf_htons(ETH_P_IP), 1);
 		return;
+	}
 	if (bpf_ksym_exists(bpf_xdp_store_rx_hash))
 		bpf_xdp_store_rx_hash(ctx, ALTERNATE_HASH(id),
 				      XDP_RSS_TYPE_L4_IPV4_UDP);
