@@ -6,7 +6,8 @@
  *	xsk DEVICE copy|zerocopy MAP
  *
  * MAP is the path in bpffs of an xskmap, whose first entry it becomes. Returns
- * when that is done; the socket lives on in the background.
+ * when that is done; the socket lives on in the background. Behind the first
+ * frame it writes to /run/xsk by which NAPI that came (SO_INCOMING_NAPI_ID).
  */
 #include <errno.h>
 #include <linux/bpf.h>
@@ -95,16 +96,31 @@ static void fill(const struct ring *ring, __u64 address)
 	publish(ring);
 }
 
+static void tell_napi(int fd)
+{
+	FILE *file = fopen("/run/xsk", "w");
+	unsigned int id;
+	socklen_t size = sizeof(id);
+
+	if (!file || getsockopt(fd, SOL_SOCKET, SO_INCOMING_NAPI_ID, &id, &size))
+		exit(1);
+	fprintf(file, "%u\n", id);
+	fclose(file);
+}
+
 static void send_back(int fd, const struct ring *rx, const struct ring *tx,
 		      const struct ring *sent, const struct ring *free)
 {
 	struct pollfd socket = { .fd = fd, .events = POLLIN };
+	int told = 0;
 	__u32 index;
 
 	for (;;) {
 		/* What was sent is seen only by asking. */
 		poll(&socket, 1, 1);
 		while (has_next(rx, &index)) {
+			if (!told++)
+				tell_napi(fd);
 			((struct xdp_desc *)tx->entries)[next_in(tx)] =
 				((struct xdp_desc *)rx->entries)[index];
 			publish(tx);

@@ -39,7 +39,7 @@ for path in /sys/class/net/*; do
 	*) echo "link del dev $link" ;;
 	esac
 done | ip -force -batch - 2>/dev/null
-rm -rf /sys/fs/bpf/lab
+rm -rf /sys/fs/bpf/lab /run/xsk
 mkdir /sys/fs/bpf/lab
 
 present=

@@ -16,7 +16,7 @@ from harness.hints import (
 )
 from harness.oracle import RssType
 from harness.packets import random_frames
-from harness.topology import devmap, lay, veth
+from harness.topology import CPUS, cpus, devmap, lay, veth
 
 pytestmark = pytest.mark.slow
 
@@ -46,8 +46,9 @@ def test_a_socket_gets_the_packet_as_it_came(bpf: Bpf, nic: Nic, seed: int, mode
     assert returned(bpf.dump(TO_XSK.map("returned"))) == dict.fromkeys(HINTS, DONE)
 
 
+@pytest.mark.parametrize("program", ["pass", "to_cpu"])
 def test_what_a_socket_sent_is_its_own_until_a_timestamp_is_stored(
-    bpf: Bpf, nic: Nic, seed: int
+    bpf: Bpf, nic: Nic, seed: int, program: str
 ) -> None:
     """Where an skb has the timestamp the sender's skb has a pointer, which its end writes to.
 
@@ -60,14 +61,26 @@ def test_what_a_socket_sent_is_its_own_until_a_timestamp_is_stored(
         f"{XSK} v1 copy {TO_XSK.map('xskmap')}",
         attach(TO_XSK.program("to_xsk"), "v1"),
         STORE.load(),
+        *cpus(STORE),
         *give(STORE, HINTS),
-        attach(STORE.program("pass"), "v0", "xdpgeneric"),
+        attach(STORE.program(program), "v0", "xdpgeneric"),
     ]
     way = lay(bpf, nic, PLAIN.name, "to_dev", lines, observed=["v0"])
     records = way.capture(random_frames(len(HINTS), seed))
     assert len(records) == len(HINTS)
     for number, given in HINTS.items():
         assert seen(records[number]) == given.over(UNSET), given
+
+
+@pytest.mark.unchanged
+def test_a_socket_knows_by_which_napi_its_packets_come(bpf: Bpf, nic: Nic, seed: int) -> None:
+    """It is what a busy poll of the socket polls."""
+    lines = [f"{XSK} {nic.device} copy {TO_XSK.map('xskmap')}"]
+    lay(bpf, nic, TO_XSK.name, "to_xsk", lines, observed=[])
+    frames = random_frames(1, seed)
+    nic.send(frames)
+    assert nic.receive(1).keys() == {0}
+    assert int(bpf.run(["cat /run/xsk"])) > CPUS  # lower ones are CPUs
 
 
 @pytest.mark.unchanged
