@@ -7,7 +7,10 @@ from pathlib import Path
 TAIL_BYTES = 65536
 
 # ECMA-48: control sequences, operating system commands, other escape sequences.
-_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-Z\\^-~])")
+# A "[" in the first two begins a message of the kernel that cut the sequence short.
+_ANSI = re.compile(
+    r"\x1b(?:\[[0-?]*[ -/]*[@-Z\\-~]|\][^\x07\x1b[]*(?:\x07|\x1b\\)?|[ -/]*[0-Z\\^-~])"
+)
 _CONTROLS = dict.fromkeys([*range(9), 0x0B, 0x0C, *range(0x0E, 0x20), 0x7F])
 
 

@@ -109,7 +109,7 @@ _DEVICE = r"[\w.-]+ [\w.:-]*\d[\w.:-]*( \S+)?"
 RULES = (
     Rule(
         "panic",
-        re.compile(r"Kernel panic - not syncing:"),
+        re.compile(r"(---\[ end )?Kernel panic - not syncing:"),
         _END_PANIC,
         Rank.ALONE,
         gathers=True,

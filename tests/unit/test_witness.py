@@ -5,6 +5,7 @@ consoles/bad/NAME.found: a line for each report, its kind, first and last line. 
 consoles/good have none.
 """
 
+import itertools
 import random
 import re
 from collections.abc import Callable, Iterator
@@ -93,10 +94,23 @@ def cut_short(data: bytes) -> bytes:
     return re.sub(rb"(?m)^(\[.*)\n(?=\[ *(?!0\.0)\d+\.)", rb"\1", data)
 
 
+def with_cut_sequences(data: bytes) -> bytes:
+    """As where the kernel prints amid a program's escape sequence."""
+    cut = itertools.cycle([b"\x1b", b"\x1b[", b"\x1b[1;3", b"\x1b]0;gue"])
+    return re.sub(rb"(?m)^\[(?= *\d+\.)", lambda _: next(cut) + b"[", data)
+
+
 @pytest.mark.parametrize(
     "change",
-    [coloured, with_prompts, with_levels, cut_short, lambda data: data.replace(b"\n", b"\r\n")],
-    ids=["coloured", "prompts", "levels", "cut short", "CR LF"],
+    [
+        coloured,
+        with_prompts,
+        with_levels,
+        cut_short,
+        with_cut_sequences,
+        lambda data: data.replace(b"\n", b"\r\n"),
+    ],
+    ids=["coloured", "prompts", "levels", "cut short", "cut sequences", "CR LF"],
 )
 @pytest.mark.parametrize("name", BAD)
 def test_what_is_around_a_line_does_not_hide_it(
