@@ -103,7 +103,7 @@ def _line(kind: str, begin: str, *, tail: re.Pattern[str] | None = None) -> Rule
 
 
 # As dev_err() and, with its interface behind it, netdev_err() name one.
-_DEVICE = r"[\w.-]+ [\w.:-]*\d[\w.:-]*( \S+)?"
+_DEVICE = r"[\w.-]+ (?=\S*\d)[\w.:-]+( \S+)?"
 
 # The first that matches counts.
 RULES = (

@@ -231,3 +231,7 @@ def test_lines_without_an_end_cost_no_more_than_others() -> None:
     assert [splat for byte in bytewise(endless) for splat in witness.feed(byte)] == []
     (splat,) = splats(iter([b"WARNING: " + b"-safe -> " * 100_000, b"\nBUG: 3 open\n"]))
     assert splat == Splat("BUG", "BUG: 3 open")
+
+
+def test_long_words_cost_no_more_than_others() -> None:
+    assert splats(iter([(b"dump " + b"1" * 2000 + b"\n") * 100])) == []
