@@ -153,6 +153,7 @@ class Witness:
     def __init__(self) -> None:
         self._rest = bytearray()
         self._stamped = False
+        self._last: _Line | None = None
         self._open: dict[str | None, _Report] = {}
         self._before: dict[str | None, deque[_Line]] = defaultdict(lambda: deque(maxlen=BEFORE))
 
@@ -183,6 +184,9 @@ class Witness:
         return splats
 
     def _line(self, line: _Line) -> Iterator[Splat]:
+        if line.time and line == self._last:
+            return  # a copy, of a second console (earlyprintk=ttyS0,keep) or of a syslogd
+        self._last = line
         self._stamped = self._stamped or line.caller is not None
         rule = self._rule(line)
         if rule and rule.rank is Rank.BESIDE:

@@ -89,6 +89,11 @@ def with_levels(data: bytes) -> bytes:
     return re.sub(rb"(?m)^\[(?= *\d+\.)", b"<4>[", data)
 
 
+def with_copies(data: bytes) -> bytes:
+    """As two consoles on one line have it, and a syslogd that prints there."""
+    return re.sub(rb"(?m)^(\[ *\d+\..*\n)", rb"\1\1Nov 23 13:00:01 lab kernel: \1", data)
+
+
 def cut_short(data: bytes) -> bytes:
     """As where a CPU prints before another has ended its line."""
     return re.sub(rb"(?m)^(\[.*)\n(?=\[ *(?!0\.0)\d+\.)", rb"\1", data)
@@ -106,11 +111,12 @@ def with_cut_sequences(data: bytes) -> bytes:
         coloured,
         with_prompts,
         with_levels,
+        with_copies,
         cut_short,
         with_cut_sequences,
         lambda data: data.replace(b"\n", b"\r\n"),
     ],
-    ids=["coloured", "prompts", "levels", "cut short", "cut sequences", "CR LF"],
+    ids=["coloured", "prompts", "levels", "copies", "cut short", "cut sequences", "CR LF"],
 )
 @pytest.mark.parametrize("name", BAD)
 def test_what_is_around_a_line_does_not_hide_it(
@@ -172,8 +178,8 @@ def test_a_panic_inside_a_report_is_a_report_of_its_own() -> None:
 
 def test_a_report_without_an_end_does_not_swallow_the_console() -> None:
     line = b"[    1.000000][   T1] BUG: Bad page state\n"
-    more = line.replace(b"BUG: Bad", b"more")
-    assert len(Witness().feed(line + more * 2000)) == 1
+    more = b"".join(line.replace(b"BUG: Bad", b"%d" % index) for index in range(2000))
+    assert len(Witness().feed(line + more)) == 1
     later = b"[    3.000000][   T2] eth1: entered promiscuous mode\n"
     (splat,) = Witness().feed(line + later)
     assert splat == Splat("BUG", "BUG: Bad page state")
