@@ -263,8 +263,8 @@ RULES = (
         r"|fill_read_buffer: .* returned bad count|(genirq: )?exiting task .* active IRQ thread"
         r"|bpf_jit: fatal |NAPI poll function .* exceeding its budget"
         rf"|{_DEVICE}: (NAPI poll function|dma_pool_\w+ .*\b(corrupted|bad dma|already free)\b)"
-        r"|\w+: (BUG! T[xX] [rR]ing full|Budget exhausted after napi rescheduled)"
         r"|KERNEL: assertion \(|BUG \S+ code -?\d+ qlen \d+$|softirq: huh, entered softirq"
+        r"|\w+: BUG! T[xX] [rR]ing full"
         r"|NOHZ(: | tick-stop error: )(Non-RCU )?local.softirq.*pending",
     ),
     # A guest that has no memory left gives no verdict; a limit of a cgroup is no lack.
