@@ -3,7 +3,7 @@
 
 import pytest
 
-from harness.bpf import Bpf, Object, attach, observe
+from harness.bpf import Bpf, Object, attach, observe, u32
 from harness.devices import Giving, Nic
 from harness.fixtures import SLOW
 from harness.hints import (
@@ -20,6 +20,7 @@ from harness.topology import (
     VETH2_INDEX,
     VETH_INDEX,
     Way,
+    cpus,
     devmap,
     lay,
     lay_on_tap,
@@ -69,6 +70,21 @@ def test_from_a_tap(bpf: Bpf, seed: int, giving: Giving) -> None:
     assert len(records) == len(EACH_SUBSET)
     for number, given in EACH_SUBSET.items():
         assert seen(records[number]) == given.over(UNSET), given
+
+
+@SLOW
+def test_a_cpu_may_have_an_skb_before_the_other_is_done_with_it(
+    bpf: Bpf, nic: Nic, seed: int
+) -> None:
+    slow = Object("slow_producer")
+    lines = [*cpus(STORE), *give(STORE, EACH_SUBSET), f"{slow.load()} autoattach"]
+    way = lay(bpf, nic, STORE.name, "to_cpu", lines, observed=[nic.device], mode="xdpgeneric")
+    frames = random_frames(len(EACH_SUBSET), seed)
+    records = way.capture(frames)
+    assert len(records) == len(EACH_SUBSET)
+    assert bpf.dump(slow.map("held")) == {u32(0): u32(len(frames))}
+    for sent in frames:
+        assert seen(records[sent.id]) == EACH_SUBSET[sent.id].over(by_nic(sent, way.rss_key))
 
 
 def only_the_nics_hash_arrives(bpf: Bpf, way: Way, seed: int) -> None:
