@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from harness.console import plain
-from harness.reports import (
+from harness.reports import RULES, UNKNOWN
+from harness.rule import (
     AT_ONCE,
     BARE_STACK,
     CUT_HERE,
@@ -20,9 +21,7 @@ from harness.reports import (
     MORE,
     OTHER_CPU,
     RULER,
-    RULES,
     STACK_BEGINS,
-    UNKNOWN,
     Rank,
     Rule,
 )
