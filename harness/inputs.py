@@ -73,7 +73,7 @@ def learn(obj: Path, tree: Path) -> frozenset[str]:
         for name in names:
             if name.endswith(".cmd"):
                 words |= _words(Path(directory, name), since)
-    read = _files(tree, words)
+    read = _files(obj, tree, words)
     options = {path for path in read if path.name.startswith("Kconfig")}
     folders = {Path(), *(path.parent for path in read - options)}
     for part in WHOLE:
@@ -94,9 +94,10 @@ def _words(command: Path, since: int) -> set[str]:
     return set(command.read_text(errors="replace").split())
 
 
-def _files(tree: Path, words: set[str]) -> set[Path]:
+def _files(obj: Path, tree: Path, words: set[str]) -> set[Path]:
     """The tree's files among these words, by their paths in the tree."""
-    root = f"{tree.resolve()}/"
-    paths = {os.path.normpath(word.removeprefix(root)) for word in words}
-    names = {path for path in paths if path[0] not in "/-$."}
-    return {Path(name) for name in names if (tree / name).is_file()}
+    root, here = f"{tree.resolve()}/", f"{obj.resolve()}/"
+    # From the folder where the compiler runs: CCACHE_BASEDIR makes paths so.
+    whole = (here + word if word.startswith("../") else word for word in words)
+    names = {os.path.normpath(path).removeprefix(root) for path in whole}
+    return {Path(name) for name in names if name[0] not in "/-$." and (tree / name).is_file()}

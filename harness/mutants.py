@@ -45,7 +45,7 @@ def _faults(ledger: Ledger, directory: Path, names: Sequence[str]) -> None:
     names = names or list(files)
     plain = ledger.series()
     tree, series = ledger.place.tree, ledger.commits[-1].hash
-    bad = []
+    bad, made = [], dict[str, str]()
     for at, name in enumerate(names, 1):
         make = partial(compose, tree, series, [files[name]], name)
         case = Case(name, make, ("-x",))
@@ -54,6 +54,9 @@ def _faults(ledger: Ledger, directory: Path, names: Sequence[str]) -> None:
         if judged.outcome is Outcome.PASSED:  # or is not in that kernel
             judged = ledger.judge(case.by_drivers)
             killed, told = _fate(judged)
+        # One of the two is a copy of the other, or was not built.
+        if judged.kernel and (twin := made.setdefault(judged.kernel, name)) != name:
+            killed, told = False, f"the same kernel as that of {twin}"
         say(f"{at:>3} of {len(names)}  {name:<32} {told} ({judged.seconds:.0f} s)")
         if not killed:
             say(f"           {breaks(files[name])}")

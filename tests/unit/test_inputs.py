@@ -31,12 +31,13 @@ def tree(tmp_path: Path) -> Path:
     return tree
 
 
-@pytest.fixture
-def obj(tmp_path: Path, tree: Path) -> Path:
-    """A build's folder after a first kernel."""
+@pytest.fixture(params=["absolute", "relative"])
+def obj(request: pytest.FixtureRequest, tmp_path: Path, tree: Path) -> Path:
+    """A build's folder after a first kernel; its paths are relative with CCACHE_BASEDIR."""
     obj = tmp_path / "obj"
     (obj / "drivers/rtc").mkdir(parents=True)
-    _kbuild(obj, "net/core/.xdp.o.cmd", f"{tree}/net/core/xdp.c {tree}/net/../include/net/xdp.h")
+    at = tree if request.param == "absolute" else "../linux"
+    _kbuild(obj, "net/core/.xdp.o.cmd", f"{at}/net/core/xdp.c {at}/net/../include/net/xdp.h")
     _kbuild(obj, "include/config/auto.conf.cmd", "drivers/nfc/Kconfig \\\n $(wildcard x/y)")
     return obj
 

@@ -98,7 +98,7 @@ def by_kunit(text: str) -> Judgement:
 
 def by_fault(text: str) -> Judgement:
     for word, judged in {
-        "killed": failed("tests/guest/test_x.py::test_y"),
+        "killed": failed("tests/guest/test_x.py::test_y", kernel=f"of {text}"),
         "survives": Judgement(Outcome.PASSED, kernel="other"),
         "unused": PASSED,
         "hangs": Judgement(Outcome.NOT_BOOTED, why="panic"),
@@ -141,6 +141,17 @@ def test_what_becomes_of_a_fault(
     assert lines[1].split("  ")[-1].startswith(told), lines
     assert ("           Breaks 5." in lines) == (not fine)
     assert f"{2 if fine else 1} of 2 killed" in lines[-1]
+
+
+def test_two_faults_are_not_one_kernel(
+    tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    planted(tmp_path, 5, "killed")
+    planted(tmp_path, 8, "killed")
+    trial = FakeTrial(tree, lambda text: failed("t") if "killed" in text else PASSED)
+    with pytest.raises(TestsFailed, match=r"not killed: fault-8$"):
+        mutants._faults(ledger(trial), tmp_path, [])
+    assert "the same kernel as that of fault-5" in capsys.readouterr().out
 
 
 def test_a_fault_that_has_lost_its_place_is_not_killed(
