@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from harness.bpf import BPFCALL, Bpf, Object, attach, batch, observe, u32, update
+from harness.bpf import BPFCALL, Bpf, Object, attach, batch, entry, observe, u32, update
 from harness.devices import Giving, Nic, Tap
 from harness.errors import LabError
 from harness.packets import Frame
@@ -241,7 +241,9 @@ def devmap(redirecting: Object, *indices: int) -> list[str]:
     )
 
 
-def cpus(redirecting: Object) -> list[str]:
-    """Lines that let the object's cpumap lead to both CPUs."""
-    values = {u32(cpu): u32(CPUMAP_QUEUE) + u32(0) for cpu in range(CPUS)}
-    return update(redirecting.map("cpumap"), values)
+def cpus(redirecting: Object, runs: str = "") -> list[str]:
+    """Lines that let the object's cpumap lead to both CPUs; runs: a program, pinned, that does."""
+    path = redirecting.map("cpumap")
+    if runs:
+        return [entry(path, cpu, CPUMAP_QUEUE, runs) for cpu in range(CPUS)]
+    return update(path, {u32(cpu): u32(CPUMAP_QUEUE) + u32(0) for cpu in range(CPUS)})

@@ -25,8 +25,6 @@ from harness.hints import (
 from harness.oracle import RssType, rss
 from harness.packets import Frame, random_frames
 from harness.topology import (
-    CPUMAP_QUEUE,
-    CPUS,
     VETH_INDEX,
     To,
     Way,
@@ -259,9 +257,7 @@ def lay_moving(moving: Moving, bpf: Bpf, nic: Nic, store: Object, given: list[st
             lines = [*veth(), store.load(), *given, runs]
             return lay(bpf, nic, plain.name, "to_dev", lines, observed=["v1"])
         case Moving.CPUMAP | Moving.GENERIC_CPUMAP:
-            run = store.program("inner_on_cpumap")
-            entries = [entry(plain.map("cpumap"), at, CPUMAP_QUEUE, run) for at in range(CPUS)]
-            lines = [store.load(), *given, *entries]
+            lines = [store.load(), *given, *cpus(plain, store.program("inner_on_cpumap"))]
             return lay(bpf, nic, plain.name, "to_cpu", lines, observed=[nic.device], mode=mode)
 
 

@@ -26,9 +26,9 @@ from harness.hints import (
 from harness.oracle import RssType
 from harness.packets import SOURCE_PREFIX, Frame, random_frames
 from harness.topology import (
-    CPUMAP_QUEUE,
     VETH_INDEX,
     Way,
+    cpus,
     devmap,
     lay,
     veth,
@@ -59,7 +59,7 @@ def through(kind: Map, bpf: Bpf, nic: Nic, program: str, lines: Sequence[str]) -
         there = [*veth(), entry(STORE.map("devmap"), 0, VETH_INDEX, runs)]
     else:
         runs = STORE.program(program.format("cpumap"))
-        there = [entry(STORE.map("cpumap"), cpu, CPUMAP_QUEUE, runs) for cpu in (0, 1)]
+        there = cpus(STORE, runs)
     return lay(
         bpf,
         nic,
@@ -97,7 +97,7 @@ def test_a_cpumaps_program_runs_on_every_skb(bpf: Bpf, nic: Nic, seed: int) -> N
     lines = [
         *veth(),
         *devmap(STORE),
-        *(entry(STORE.map("cpumap"), cpu, CPUMAP_QUEUE, sending) for cpu in (0, 1)),
+        *cpus(STORE, sending),
         *give(STORE, first),
         *give(STORE, second, ENTRY),
     ]
@@ -141,7 +141,7 @@ def test_from_one_cpu_to_the_other_and_back(bpf: Bpf, nic: Nic, seed: int, mode:
     second = {at: Hints((0xC0DE0000 + at, 0), timestamp=2**60 + at) for at in range(16)}
     sending = STORE.program("on_cpumap_to_cpu")
     lines = [
-        *(entry(STORE.map("cpumap"), cpu, CPUMAP_QUEUE, sending) for cpu in (0, 1)),
+        *cpus(STORE, sending),
         *give(STORE, first),
         *give(STORE, second, ENTRY),
     ]
@@ -166,7 +166,7 @@ def test_what_a_cpumaps_program_drops_is_all_that_it_drops(bpf: Bpf, nic: Nic, s
     given = {at: Hints((at, 0), (ETH_P_8021AD, at), at) for at in range(48)}
     dropping = STORE.program("on_cpumap_or_drop")
     lines = [
-        *(entry(STORE.map("cpumap"), cpu, CPUMAP_QUEUE, dropping) for cpu in (0, 1)),
+        *cpus(STORE, dropping),
         *give(STORE, given, ENTRY),
     ]
     observed = [nic.device]
