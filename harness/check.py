@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from harness import host
 from harness.config import ROOT
+from harness.environment import LAB
 from harness.errors import TestsFailed
 from harness.progress import say, step
 from harness.run import CommandFailed, run
@@ -42,7 +43,7 @@ def check() -> None:
 def _passes(name: str, argv: Sequence[str], show: bool = False) -> bool:
     with step(name, "running") as current:
         try:
-            run(argv, cwd=ROOT, deadline=LINT_DEADLINE, on_line=_print if show else None)
+            run(argv, LAB, cwd=ROOT, deadline=LINT_DEADLINE, on_line=_print if show else None)
         except CommandFailed as error:
             current.note = "failed"
             if not show:

@@ -9,7 +9,7 @@ from pathlib import Path
 from harness import qemu
 from harness.console import ConsoleFile
 from harness.errors import LabError
-from harness.run import dying_with_parent
+from harness.run import start
 
 CONSOLE_TAIL = 30  # lines
 
@@ -62,8 +62,8 @@ def process(spec: qemu.Spec) -> Iterator[Process]:
     spec.console.parent.mkdir(parents=True, exist_ok=True)
     spec.console.write_bytes(b"")
     with spec.console.with_suffix(".qemu").open("wb") as words:
-        popen = subprocess.Popen(
-            dying_with_parent(qemu.argv(spec)),
+        popen = start(
+            qemu.argv(spec),
             stdin=subprocess.DEVNULL,
             stdout=words,
             stderr=subprocess.STDOUT,

@@ -9,7 +9,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.errors import LabError
+from harness import environment
+from harness.environment import APT
+from harness.errors import BadCall, LabError
 from harness.progress import step
 from harness.run import CommandFailed, run
 
@@ -104,13 +106,21 @@ def install_line(needs: Iterable[Need], family: Family | None) -> str:
 
 def find(program: str) -> Path | None:
     """Where a program is; users other than root often lack the sbin folders in PATH."""
-    path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin"])
+    path = os.pathsep.join([environment.path(), "/usr/local/sbin", "/usr/sbin", "/sbin"])
     found = shutil.which(program, path=path, mode=os.F_OK)
     return Path(found) if found else None
 
 
 def require() -> None:
-    """Install what is missing where that is possible, else say in one line what to install."""
+    """Install what is missing where that is possible, else say in one line what to install.
+
+    Raises BadCall if variables ask for another build than the lab's, which would not be that.
+    """
+    for name, value in environment.asked().items():
+        raise BadCall(
+            f"{name}={value} is set, but the lab builds in its own way: gcc, ld.lld, x86_64",
+            hint=f"env -u {name} ./lab ...; for the kernel's options: ./lab build --config FILE",
+        )
     missing = [need for need in NEEDS if not need.met]
     if not missing:
         return
@@ -124,8 +134,8 @@ def require() -> None:
         apt = [*become_root, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "--quiet"]
         install = [*apt, "install", "--yes", "--no-install-recommends", *packages]
         try:
-            run([*apt, "update"], deadline=300)
-            run(install, deadline=900)
+            run([*apt, "update"], APT, deadline=300)
+            run(install, APT, deadline=900)
         except CommandFailed as error:
             error.hint = error.hint or remedy
             raise

@@ -24,12 +24,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from harness import qemu, vm
+from harness import environment, qemu, run, vm
 from harness.address import Address
 from harness.console import ConsoleFile
 from harness.errors import LabError
 from harness.monitor import Monitor
-from harness.run import dying_with_parent
 from harness.snapshot import State
 from harness.tap import TapUnavailable
 
@@ -122,8 +121,9 @@ def start(directory: Path, spec: qemu.Spec, access: vm.Access, state: State) -> 
         "access": {"key": str(access.key), "host_key": access.host_key},
         "state": {"directory": str(state.directory), "made_from": state.made_from},
     }  # fmt: skip
-    keeper = subprocess.Popen(
-        dying_with_parent([sys.executable, "-m", "harness.keeper"]),
+    keeper = run.start(
+        [sys.executable, "-m", "harness.keeper"],
+        environment.LAB,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=(directory / "keeper.log").open("wb"),

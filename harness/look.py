@@ -5,7 +5,6 @@ import contextlib
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -16,11 +15,12 @@ from harness import keeper
 from harness.build import build
 from harness.config import Layout, Selection, build_root
 from harness.console import ConsoleFile, plain
+from harness.environment import TERMINAL
 from harness.errors import BadCall, LabError
 from harness.lab import machine_dir
 from harness.lock import locked
 from harness.monitor import Monitor, MonitorError
-from harness.run import dying_with_parent, run
+from harness.run import run, start
 
 POLL = 0.1  # seconds
 SCRIPTS_DEADLINE = 120.0
@@ -103,6 +103,6 @@ def _foreground(words: list[str], directory: Path) -> int:
     # Not SIG_IGN: the program would inherit that.
     before = signal.signal(signal.SIGINT, lambda *_: None)
     try:
-        return subprocess.run(dying_with_parent(words), cwd=directory, check=False).returncode
+        return start(words, TERMINAL, cwd=directory).wait()
     finally:
         signal.signal(signal.SIGINT, before)

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from harness import keeper
+from harness import environment, keeper
 from harness.build import build
 from harness.config import ROOT, Layout, Selection, build_root
 from harness.kbuild import bzimage
@@ -143,7 +143,7 @@ def _once(wait: Wait) -> float:
         prepare()
     started = time.monotonic()
     try:
-        run(wait.argv, cwd=ROOT, deadline=DEADLINE, env=COMPILE)
+        run(wait.argv, environment.LAB, cwd=ROOT, deadline=DEADLINE, env=COMPILE)
     except CommandFailed as error:
         if not wait.proof or wait.proof not in error.output:
             raise

@@ -8,6 +8,7 @@ from pathlib import Path
 from harness import artefact
 from harness.bpftool import Tools
 from harness.config import ROOT, Layout
+from harness.environment import COMPILER
 from harness.errors import LabError
 from harness.host import usable_processors
 from harness.kbuild import Kernel
@@ -55,7 +56,7 @@ def programs(layout: Layout, kernel: Kernel, tools: Tools) -> Programs:
             # Against the host's libc, as all programs of the guest are.
             gcc = ["gcc", "-O2", "-Wall", "-Werror"]
             for source in sorted(set(SOURCES.glob("*.c")) - set(sources)):
-                run([*gcc, "-o", directory / source.stem, source], deadline=60, log=log)
+                run([*gcc, "-o", directory / source.stem, source], COMPILER, deadline=60, log=log)
             current.note = f"{len(sources)} compiled"
 
     artefact.make(objects, wanted, fill)
@@ -80,7 +81,7 @@ def compile_program(source: Path, target: Path, includes: tuple[Path, ...], log:
     flags = ["-O2", "-g", "-target", "bpf", "-mcpu=v3", "-Wall", "-Werror", "-D__TARGET_ARCH_x86"]
     paths = [part for include in includes for part in ("-I", str(include))]
     try:
-        run(["clang", *flags, *paths, "-c", source, "-o", target], deadline=120, log=log)
+        run(["clang", *flags, *paths, "-c", source, "-o", target], COMPILER, deadline=120, log=log)
     except CommandFailed as error:
         raise LabError(
             f"{source.name} does not compile\n{error.output.rstrip()}", log=log

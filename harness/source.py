@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from harness.config import Base, Layout, Selection
+from harness.environment import APT
 from harness.errors import BadCall, LabError
 from harness.host import require_space
 from harness.progress import say, step
@@ -121,12 +122,12 @@ def _from_apt(downloads: Path, base: Base, log: Path) -> tuple[Path, str]:
 def _offered(base: Base, log: Path) -> str:
     """The base's own version if apt offers it, else the newest one, and that is said."""
     for attempt in ("as it is", "updated"):
-        lines = run(["apt-cache", "madison", base.package], deadline=60, log=log).splitlines()
+        lines = run(["apt-cache", "madison", base.package], APT, deadline=60, log=log).splitlines()
         versions = [line.split("|")[1].strip() for line in lines if line.count("|") == 2]
         if base.version in versions:
             return base.version
         if attempt == "as it is" and os.geteuid() == 0:
-            run(["apt-get", "--quiet", "update"], deadline=300, log=log)
+            run(["apt-get", "--quiet", "update"], APT, deadline=300, log=log)
     if not versions:
         raise LabError(
             f"apt offers no {base.package}",
@@ -146,6 +147,7 @@ def _download(package: str, version: str, tarball: Path, log: Path) -> None:
     try:
         run(
             ["apt-get", "--quiet", *unsandboxed, "download", f"{package}={version}"],
+            APT,
             cwd=work,
             deadline=900,
             log=log,

@@ -17,6 +17,7 @@ import pytest
 from harness import fixtures, keeper, report
 from harness.build import Artefacts, build
 from harness.config import ROOT, Selection, build_root
+from harness.environment import of_tests
 from harness.errors import BadCall, TestsFailed
 from harness.fixtures import Bench
 from harness.host import usable_processors
@@ -32,6 +33,8 @@ from harness.vm import Machine
 from harness.worker import Workers
 
 POLL = 0.2  # seconds
+# What lies beside a test can be imported, but not instead of Python's own, or of the lab's.
+APPENDED = "--import-mode=append"
 ENDED = 128 + signal.SIGTERM
 CHOOSES = ("-m", "-k")  # pytest's options that choose tests
 NUMBER = re.compile(r"(?:^| )(?:-n|--numprocesses)[ =]?(\d+)\b")  # xdist's option
@@ -201,7 +204,7 @@ def run_tests(
         workers = [Workers(at_once, bench.artefacts, bench.seats.fresh, bare)]
     # Tests are called by their path below rootdir; one outside it would have no name.
     root = os.path.commonpath([ROOT, *(path.resolve() for path in places)])
-    options = ["-c", str(ROOT / "pyproject.toml"), f"--rootdir={root}", *arguments]
+    options = ["-c", str(ROOT / "pyproject.toml"), f"--rootdir={root}", APPENDED, *arguments]
     if not places:
         options.append(str(GUEST_TESTS))
     for each in workers:
@@ -210,7 +213,8 @@ def run_tests(
     # As an exit it would be one test's failure.
     before = signal.signal(signal.SIGTERM, lambda *_: pytest.exit("SIGTERM", ENDED))
     try:
-        status = pytest.main(options, plugins=[fixtures, verdict, *workers, *plugins])
+        with of_tests():
+            status = pytest.main(options, plugins=[fixtures, verdict, *workers, *plugins])
     finally:
         signal.signal(signal.SIGTERM, before)
     sys.stdout.flush()  # before the error, which is not buffered

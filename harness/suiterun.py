@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.config import ROOT
-from harness.run import dying_with_parent
+from harness.environment import LAB
+from harness.run import start
 
 DEADLINE = 1800.0  # seconds for one run
 END_SECONDS = 20.0  # a run that is told to end stops its VM first
@@ -29,8 +30,9 @@ class SuiteRun:
         self._started = time.monotonic()
         argv = [sys.executable, "-m", "harness", "test", "--", "-q", *words]
         with log.open("wb") as output:
-            self._process = subprocess.Popen(
-                dying_with_parent(argv),
+            self._process = start(
+                argv,
+                LAB,
                 cwd=ROOT,
                 stdin=subprocess.DEVNULL,
                 stdout=output,

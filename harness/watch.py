@@ -17,6 +17,7 @@ from pathlib import Path
 import watchfiles
 
 from harness.config import ROOT, Base, Layout, Selection, build_root
+from harness.environment import LAB
 from harness.errors import LabError
 from harness.progress import say
 from harness.run import CommandFailed, run
@@ -97,7 +98,7 @@ def _begin(changed: set[Path], arguments: Sequence[str], events: Iterator[object
     """
     started = time.monotonic()
     try:
-        run([sys.executable, "-m", "harness", "build"], cwd=ROOT, deadline=BUILD_DEADLINE)
+        run([sys.executable, "-m", "harness", "build"], LAB, cwd=ROOT, deadline=BUILD_DEADLINE)
     except CommandFailed as error:
         say(error.output.rstrip())
         _line(changed, "not built", time.monotonic() - started)

@@ -73,21 +73,22 @@ def test_a_dropped_option_is_told_each_time(layout: Layout, calls: Path, tmp_pat
 
 
 KBUILD = """
+here="${0%/bin/make}"
 obj="${3#O=}"
 for last; do :; done
-echo "$last" >> "$CALLS"
+echo "$last" >> "$here/calls"
 echo CONFIG_NET=y > "$obj/.config"
 test "$last" = vmlinux || exit 0
 mkdir -p "$obj/net" "$obj/usr"
 touch "$obj/vmlinux" "$obj/vmlinux.o" "$obj/usr/gen_init_cpio"
 grep -q . "$obj/net/.xdp.o.cmd" || echo "$2/net/xdp.c $2/net/Kconfig" > "$obj/net/.xdp.o.cmd"
-test -z "$EDIT" || echo edited >> "$2/$EDIT"
+test ! -s "$here/edited" || echo edited >> "$2/$(cat "$here/edited")"
 """
 
 
 @pytest.mark.parametrize("edited", ["", "net/xdp.c", "net/Kconfig"])
 def test_what_is_edited_during_the_first_build_is_built_next(
-    layout: Layout, calls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, edited: str
+    layout: Layout, calls: Path, tmp_path: Path, edited: str
 ) -> None:
     make = tmp_path / "bin/make"
     make.write_text(f"#!/bin/bash\n{KBUILD}")
@@ -95,10 +96,9 @@ def test_what_is_edited_during_the_first_build_is_built_next(
     for name in ("net/xdp.c", "net/Kconfig", "not-read/x.c", "not-read/Kconfig"):
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
         (tree / name).touch()
-    monkeypatch.setenv("CALLS", str(calls))
-    monkeypatch.setenv("EDIT", edited)
+    (tmp_path / "edited").write_text(edited)
     first = kbuild.kernel(layout, tree, (), 1)
-    monkeypatch.setenv("EDIT", "")
+    (tmp_path / "edited").write_text("")
     second = kbuild.kernel(layout, tree, (), 1)
     configured = ["tinyconfig", "olddefconfig"]
     again = {"": [], "net/xdp.c": ["vmlinux"], "net/Kconfig": [*configured, "vmlinux"]}
