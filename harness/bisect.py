@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from harness.config import Layout, Selection
 from harness.errors import BadCall, LabError
+from harness.git import git, look
 from harness.judge import Judgement, Outcome, Trial, trial
 from harness.progress import say
 from harness.run import CommandFailed
-from harness.source import BASE_TAG, git
+from harness.source import BASE_TAG
 
 USAGE = "./lab patches bisect [GOOD BAD --] TEST..."
 FOUND = re.compile(r"^([0-9a-f]{40}) is the first new commit$", re.MULTILINE)
@@ -34,9 +35,8 @@ def bisect(selection: Selection, words: Sequence[str]) -> None:
 
 
 def _commit(place: Trial, name: str) -> str:
-    words = ("-c", "safe.directory=*", "rev-parse", "--verify", f"{name}^{{commit}}")
     try:
-        return git(place.origin, *words).strip()
+        return look(place.origin, "rev-parse", "--verify", f"{name}^{{commit}}").strip()
     except CommandFailed:
         raise BadCall(f"{place.origin} has no revision {name!r}", hint=USAGE) from None
 

@@ -9,6 +9,7 @@ from harness import (
     artefact,
     bpftool,
     clone,
+    git,
     host,
     image,
     kbuild,
@@ -129,7 +130,7 @@ def _committed(tree: Path, selection: Selection) -> Path:
     except CommandFailed as error:
         error.hint = "./lab build, which goes back to the whole series"
         raise
-    say(f"tree      {source.git(tree, 'log', '-1', '--format=%s').strip()}")
+    say(f"tree      {git.git(tree, 'log', '-1', '--format=%s').strip()}")
     return tree
 
 

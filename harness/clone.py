@@ -11,10 +11,10 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from harness.errors import BadCall
+from harness.git import git, look
 from harness.patches import Commit, Patch, describe_failure
 from harness.progress import step
-from harness.run import CommandFailed, run
-from harness.source import git
+from harness.run import CommandFailed
 
 # No kernel is made of it, and of two patches that add to the same list one can't go alone.
 NOT_CODE = "--exclude=Documentation/*"
@@ -53,8 +53,7 @@ def clone(tree: Path, origin: Path) -> None:
 
 def _git_path(tree: Path, name: str) -> Path:
     try:
-        # Whoever owns it: it is only read.
-        found = git(tree, "-c", "safe.directory=*", "rev-parse", "--git-path", name)
+        found = look(tree, "rev-parse", "--git-path", name)
     except CommandFailed:
         raise BadCall(f"{tree} is no git repository") from None
     return tree / found.strip()
@@ -76,12 +75,8 @@ def diff_of(tree: Path, commit: Commit, name: str) -> Path:
     directory = tree / ".git" / "lab-diffs"
     directory.mkdir(exist_ok=True)
     path = directory / name
-    run(
-        ["git", "diff-tree", "-p", "--binary", "--full-index", f"{commit.hash}^", commit.hash],
-        cwd=tree,
-        deadline=60,
-        stdout=path,
-    )
+    options = ("-p", "--binary", "--full-index", "--no-ext-diff", "--no-textconv")
+    git(tree, "diff-tree", *options, f"{commit.hash}^", commit.hash, stdout=path)
     return path
 
 

@@ -14,9 +14,10 @@ from harness import artefact, kbuild, kconfig, kunit, vm
 from harness.build import Artefacts, build
 from harness.config import SERIES_ROOT, Layout, Selection, build_root
 from harness.errors import BadCall, LabError, TestsFailed
+from harness.git import git
 from harness.lock import locked
 from harness.progress import say, step
-from harness.source import BASE_TAG, git
+from harness.source import BASE_TAG
 from harness.witness import Witness
 
 LANE = "drivers"

@@ -9,21 +9,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness import patches
+from harness.clone import clone
 from harness.config import Layout
 from harness.errors import LabError
+from harness.git import git
 from harness.patches import Commit, Patch
 from harness.progress import say
-from harness.source import BASE_TAG, git
+from harness.source import BASE_TAG
 
-# Whatever the tree's own configuration says, or was said when a file was written before: no
-# commit's hash, no version of git, and as many digits of a blob's hash as git itself
+# No commit's hash, no version of git, and as many digits of a blob's hash as git itself
 # finds enough in a repository of this size.
 FORMAT = (
-    *("-c", "diff.noprefix=false", "-c", "diff.mnemonicPrefix=false"),
     *("format-patch", "--quiet", "--zero-commit", "--no-signature", "--abbrev=9"),
-    *("--subject-prefix=PATCH", "--no-numbered", "--no-cover-letter", "--no-base", "--no-notes"),
-    *("--no-attach", "--no-thread", "--no-to", "--no-cc", "--no-add-header"),
-    *("--diff-algorithm=myers", "--unified=3", "--no-ext-diff"),
+    *("--no-numbered", "--no-ext-diff", "--no-textconv"),
 )
 UNFINISHED = ("rebase-merge", "rebase-apply", "CHERRY_PICK_HEAD", "REVERT_HEAD")
 FIXUP = re.compile(r"(?:fixup|squash|amend)! ")
@@ -36,8 +34,8 @@ def export(layout: Layout, series_dir: Path) -> None:
 
     A file whose bytes stay is not touched; the comments in `series` stay with
     their patches. From then on the tree counts as made from these files.
-    Raises LabError, before anything is written, if a commit can't be sent, or
-    if the files are not those that the tree was made from.
+    Raises LabError, before anything is written, if a commit can't be sent, if there is
+    none, or if the files are not those that the tree was made from.
     """
     tree = layout.linux
     for name in UNFINISHED:
@@ -47,15 +45,19 @@ def export(layout: Layout, series_dir: Path) -> None:
                 hint="git rebase --continue there, or --abort; git status says which",
             )
     commits = patches.commits(tree)
+    if not commits:
+        raise LabError(
+            f"{tree} has no commit since its tag {BASE_TAG}: the series would be empty",
+            hint=f"git -C {tree} reflog has what was there",
+        )
     _refuse_unsendable(tree, commits)
     if patches.is_dirty(tree):
         say(f"patches   what is not committed in {tree} is left out")
     beside = layout.source / "export"
     shutil.rmtree(beside, ignore_errors=True)
-    git(tree, *FORMAT, "--output-directory", str(beside.resolve()), f"{BASE_TAG}..HEAD")
     written = tuple(
         Patch(path, hashlib.sha256(path.read_bytes()).hexdigest())
-        for path in sorted(beside.glob("*.patch"))
+        for path in _formatted(tree, commits, beside)
     )
     for patch in written:
         if b"\ndiff --git " not in patch.path.read_bytes():
@@ -69,6 +71,23 @@ def export(layout: Layout, series_dir: Path) -> None:
     patches.record(tree, [(new.digest, c.hash) for new, c in zip(written, commits, strict=True)])
     shutil.rmtree(beside)
     say(f"patches   {len(written)} in {series_dir}, {changed or 'none'} of the files changed")
+
+
+def _formatted(tree: Path, commits: Sequence[Commit], beside: Path) -> list[Path]:
+    """The commits as files in a new folder, in order.
+
+    By a repository of the lab's own, which has no configuration and no attributes but those
+    that are committed: a tree's own can change each byte.
+    """
+    view, directory = beside / "view", beside / "files"
+    clone(view, tree)
+    git(view, "read-tree", commits[-1].hash)
+    revisions = f"{commits[0].hash}^..{commits[-1].hash}"
+    git(view, *FORMAT, "--output-directory", str(directory.resolve()), revisions)
+    files = sorted(directory.iterdir())
+    if len(files) != len(commits):
+        raise LabError(f"git format-patch made {len(files)} files of {len(commits)} commits")
+    return files
 
 
 def _refuse_unsendable(tree: Path, commits: Sequence[Commit]) -> None:

@@ -10,9 +10,9 @@ from harness import artefact
 from harness.clone import DoesNotApply
 from harness.config import ROOT, SERIES_ROOT, Layout
 from harness.errors import TestsFailed
+from harness.git import git
 from harness.judge import Judgement, Outcome, Trial
 from harness.progress import say
-from harness.source import git
 
 SERIES = "series"  # the name of the kernel that has no fault
 

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from harness.config import Layout
 from harness.errors import LabError
+from harness.git import git
 from harness.progress import say, step
 from harness.run import CommandFailed
-from harness.source import BASE_TAG, git
+from harness.source import BASE_TAG
 
 HUNK = re.compile(r"^@@ -(\d+)(?:,\d+)? \+\d+(?:,\d+)? @@", re.MULTILINE)
 # What git apply says of the first hunk that it can't place; the number is the

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from harness import accel, patches, qemu
 from harness.config import ROOT, Base, Layout, Selection
+from harness.git import look
 from harness.run import CommandFailed, run
 
 DIGITS = 12  # of a hash, as git abbreviates them in a tree of a kernel's size
@@ -41,12 +42,9 @@ def _series(selection: Selection, base: Base, tree: Path) -> str:
 
 def _commit(tree: Path) -> str:
     """The commit that a tree stands at, and whether it was changed since; "" outside of git."""
-    # Root in a container does not own what was checked out for it.
-    git = ["git", "-C", str(tree), "-c", "safe.directory=*"]
     try:
-        commit = run([*git, "rev-parse", f"--short={DIGITS}", "HEAD"], deadline=60).strip()
-        status = [*git, "status", "--porcelain", "--untracked-files=no"]
-        changed = run(status, deadline=120).strip()
+        commit = look(tree, "rev-parse", f"--short={DIGITS}", "HEAD").strip()
+        changed = look(tree, "status", "--porcelain", "--untracked-files=no").strip()
     except CommandFailed:
         return "not in git"
     return f"{commit}, and changes that are not committed" if changed else commit

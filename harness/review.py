@@ -21,12 +21,13 @@ from harness.clone import check_out
 from harness.config import Base, Layout, Selection
 from harness.drivers import fragments, own_objects
 from harness.errors import TestsFailed
+from harness.export import FORMAT
+from harness.git import git, variables
 from harness.judge import Trial, trial
 from harness.kbuild import DoesNotBuild
 from harness.patches import Commit
 from harness.progress import say, step
 from harness.run import CommandFailed, run
-from harness.source import git
 
 LANE = "w1"
 COMPLAINT = re.compile(r"^(?P<file>[^\s:]+\.[chS]):\d+(?::\d+)?: (?P<text>(?:warning|error): .*)$")
@@ -128,12 +129,13 @@ class _Reviewer:
 
     def _style(self, commit: Commit) -> tuple[str, ...]:
         patch = self._tree / ".git" / "lab-review.patch"
-        argv = ["git", "format-patch", "-1", "--stdout", commit.hash]
-        run(argv, cwd=self._tree, deadline=60, stdout=patch)
+        git(self._tree, *FORMAT, "--stdout", "-1", commit.hash, stdout=patch)
         script = self._tree / "scripts" / "checkpatch.pl"
         try:
             flags = ["--strict", "--terse", "--quiet", "--ignore", IGNORED]
-            run([script, *flags, patch], cwd=self._tree, deadline=120)
+            # HOME: where it looks for more flags.
+            env = {**variables(self._tree), "HOME": os.devnull}
+            run([script, *flags, patch], cwd=self._tree, env=env, deadline=120)
         except CommandFailed as error:
             lines = error.output.replace(f"{patch}:", "line ").splitlines()
             return tuple(f"checkpatch: {line}" for line in lines if line)
@@ -159,7 +161,7 @@ class _Reviewer:
 
     def _config(self) -> Path:
         asked = "".join(path.read_text() for path in self._asked)
-        later = git(self._tree, "diff", "HEAD", self._last, "--", "*Kconfig*")
+        later = git(self._tree, "diff", "--no-ext-diff", "HEAD", self._last, "--", "*Kconfig*")
         self._fragment.parent.mkdir(parents=True, exist_ok=True)
         self._fragment.write_text(without_later(asked, later))
         return self._fragment

@@ -6,42 +6,18 @@ import itertools
 import os
 import re
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 
 from harness.config import Base, Layout, Selection
 from harness.environment import APT
 from harness.errors import BadCall, LabError
+from harness.git import git
 from harness.host import require_space
 from harness.progress import say, step
 from harness.run import CommandFailed, run
 
 SPACE_GIB = 5.0  # tree 1.7, its git objects 0.6, the kernel's objects 1.5; seen on 6.12
 BASE_TAG = "base"
-
-# Fixed, so that the same source and series give the same commit hashes everywhere.
-IDENTITY = {
-    "GIT_AUTHOR_NAME": "Kernel patch lab",
-    "GIT_AUTHOR_EMAIL": "lab@localhost",
-    "GIT_AUTHOR_DATE": "2000-01-01T00:00:00Z",
-    "GIT_COMMITTER_NAME": "Kernel patch lab",
-    "GIT_COMMITTER_EMAIL": "lab@localhost",
-    "GIT_COMMITTER_DATE": "2000-01-01T00:00:00Z",
-    "GIT_CONFIG_GLOBAL": os.devnull,
-    "GIT_CONFIG_SYSTEM": os.devnull,
-}
-
-
-def git(
-    tree: Path,
-    *arguments: str,
-    env: Mapping[str, str] | None = None,
-    log: Path | None = None,
-    deadline: float = 300,
-) -> str:
-    """Run git in a tree of the lab's, with the lab's identity and no configuration of a user's."""
-    environment = {**IDENTITY, **(env or {})}
-    return run(["git", *arguments], cwd=tree, env=environment, log=log, deadline=deadline)
 
 
 def prepare(layout: Layout, base: Base, selection: Selection) -> None:

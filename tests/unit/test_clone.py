@@ -2,15 +2,15 @@
 """Trees that nobody edits: any commit of another tree, and a series without some of its patches."""
 
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from harness.clone import DoesNotApply, check_out, clone, compose, listed, without
 from harness.errors import BadCall
+from harness.git import git
 from harness.patches import Commit, commits
-from harness.source import BASE_TAG, git
+from harness.source import BASE_TAG
 
 LINES = [f"line {number}\n" for number in range(1, 41)]
 
@@ -142,11 +142,9 @@ def test_without_the_last_ones_it_is_the_commit_itself(origin: Path, tree: Path)
 
 def test_nothing_is_written_to_the_tree_that_others_look_at(origin: Path, tree: Path) -> None:
     check_out(tree, commits(origin)[-1].hash)
-    status = subprocess.run(
-        ["git", "status", "--porcelain"], cwd=tree, capture_output=True, check=True, timeout=30
-    )
+    status = git(tree, "status", "--porcelain")
     without(tree, commits(origin), {1})
-    assert status.stdout == b""
+    assert status == ""
     assert git(tree, "status", "--porcelain") == ""
 
 

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """`patches export`: the same bytes each time, the comments kept, nobody's work written over."""
 
-import os
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -10,8 +8,9 @@ import pytest
 from harness.config import Layout
 from harness.errors import LabError
 from harness.export import export, renew
+from harness.git import git
 from harness.patches import apply, parse_series
-from harness.source import BASE_TAG, IDENTITY, git
+from harness.source import BASE_TAG
 
 SUBJECTS = ["net: xdp: first", "net: xdp: second", "net: xdp: third"]
 
@@ -44,13 +43,8 @@ class Tree:
 
     def rebase(self, editor: str, *options: str) -> None:
         """git rebase -i from the base, whose list of commits is edited by that command."""
-        subprocess.run(
-            ["git", "rebase", "--quiet", "-i", *options, BASE_TAG],
-            cwd=self.linux,
-            env={**os.environ, **IDENTITY, "GIT_SEQUENCE_EDITOR": editor, "GIT_EDITOR": "true"},
-            check=True,
-            timeout=30,
-        )
+        editors = {"GIT_SEQUENCE_EDITOR": editor, "GIT_EDITOR": "true"}
+        git(self.linux, "rebase", "--quiet", "-i", *options, BASE_TAG, env=editors)
 
     def names(self) -> list[str]:
         return sorted(path.name for path in self.series.glob("*.patch"))

@@ -10,10 +10,11 @@ import pytest
 from harness import bisect, mutants, perpatch
 from harness.config import SERIES_ROOT, Selection
 from harness.errors import BadCall, LabError, TestsFailed
+from harness.git import git
 from harness.judge import Judgement, Outcome
 from harness.ledger import Case, Ledger
 from harness.patches import Commit, commits
-from harness.source import BASE_TAG, git
+from harness.source import BASE_TAG
 
 PASSED = Judgement(Outcome.PASSED, ("a", "b"), kernel="k")
 
