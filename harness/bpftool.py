@@ -8,7 +8,7 @@ from pathlib import Path
 
 from harness import artefact, inputs
 from harness.config import Layout
-from harness.host import usable_processors
+from harness.make import make
 from harness.progress import step
 from harness.run import run
 
@@ -46,18 +46,8 @@ def _bpftool(layout: Layout, tree: Path) -> Callable[[Path], None]:
         work.mkdir()
         features = ["feature-llvm=0", "feature-libbfd=0", "feature-clang-bpf-co-re=0"]
         with step("bpftool", "building") as current:
-            run(
-                [
-                    "make",
-                    "-C",
-                    str(tree / "tools/bpf/bpftool"),
-                    f"OUTPUT={work}/",
-                    f"-j{usable_processors()}",
-                    *features,
-                ],
-                deadline=600,
-                log=log,
-            )
+            settings = (f"OUTPUT={work}/", *features)
+            make(tree, settings, part="tools/bpf/bpftool", deadline=600, log=log)
             run(["strip", "-o", directory / "bpftool", work / "bpftool"], deadline=60, log=log)
             shutil.copytree(work / "libbpf/include", directory / "include")
             current.note = "built without LLVM"

@@ -11,9 +11,10 @@ from harness import artefact, inputs, kconfig
 from harness.config import Layout
 from harness.decode import Symbols
 from harness.errors import BadCall, LabError
-from harness.host import find, require_space, usable_processors
+from harness.host import find, require_space
+from harness.make import make
 from harness.progress import Step, step
-from harness.run import CommandFailed, run
+from harness.run import CommandFailed
 
 BUILD_DEADLINE = 3600.0  # seconds; 6 to 9 minutes were seen on 2 cores
 CONFIG_DEADLINE = 120.0
@@ -27,8 +28,14 @@ CONFIGURED = ".lab-configured"
 STARTED = ".lab-started"  # there while a build is under way, and after one that was killed
 COMPILED = re.compile(r"^\s+(?:CC|AS)\s")
 
-# The same tree gives the same kernel, byte for byte, and ccache keeps hitting.
-REPRODUCIBLE = {
+# Where a variable is at each half of a statement: a fifth of all debug information, which each
+# link copies. Arguments and variables are still where gdb finds them.
+KCFLAGS = "-gno-variable-location-views -gno-statement-frontiers"
+SETTINGS = {
+    "ARCH": "x86",
+    "LD": LINKER,
+    "KCFLAGS": KCFLAGS,
+    # The same tree gives the same kernel, byte for byte, and ccache keeps hitting.
     "KBUILD_BUILD_TIMESTAMP": "2000-01-01 00:00:00 UTC",
     "KBUILD_BUILD_VERSION": "1",  # else one more at each link
     "KBUILD_BUILD_USER": "lab",
@@ -38,9 +45,6 @@ REPRODUCIBLE = {
 # preprocesses it to find that out, 0.4 s of 1.8. Not for a build from nothing, which finds
 # objects of other configurations by the preprocessed text.
 EDITED = {"CCACHE_DEPEND": "1"}
-# Where a variable is at each half of a statement: a fifth of all debug information, which each
-# link copies. Arguments and variables are still where gdb finds them.
-KCFLAGS = "-gno-variable-location-views -gno-statement-frontiers"
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,11 @@ def kernel(
     return replace(built, fingerprint=wanted)
 
 
+def gdb_scripts(layout: Layout, tree: Path) -> None:
+    """Have the tree's commands for gdb beside a built kernel, which stays as it is."""
+    _make(layout, tree, ["scripts_gdb"], layout.log("gdb"))
+
+
 def bzimage(layout: Layout, tree: Path) -> Path:
     """A built kernel's bzImage, for a program other than the lab that boots it."""
     _make(layout, tree, ["bzImage"], layout.log("bzimage"))
@@ -151,15 +160,15 @@ def _prepare(layout: Layout, tree: Path, fragments: tuple[Path, ...], options: s
     _configure(layout, tree, fragments, options)
 
 
-def _environment(layout: Layout) -> dict[str, str]:
-    """Variables of a build. What stands apart shares its objects' cache with others of its kind.
+def _ccache(layout: Layout) -> dict[str, str]:
+    """Its variables. What stands apart shares its objects' cache with others of its kind.
 
     Their debug information may name another's folder then: not for a kernel that
     somebody debugs.
     """
     shared = {"CCACHE_BASEDIR": str(layout.root), "CCACHE_NOHASHDIR": "1"}
     edited = (layout.objects / "vmlinux.o").exists()
-    return REPRODUCIBLE | (EDITED if edited else {}) | (shared if layout.apart else {})
+    return (EDITED if edited else {}) | (shared if layout.apart else {})
 
 
 def _make(
@@ -170,12 +179,11 @@ def _make(
     deadline: float = CONFIG_DEADLINE,
     on_line: Callable[[str], None] | None = None,
 ) -> None:
-    compiler = ["CC=ccache gcc"] if shutil.which("ccache") else []
-    settings = [f"O={layout.objects}", f"-j{usable_processors()}", *compiler]
-    settings += [f"LD={LINKER}", f"KCFLAGS={KCFLAGS}"]
-    make = ["make", "-C", str(tree), *settings, *words]
+    settings = [f"O={layout.objects}", *(f"{name}={value}" for name, value in SETTINGS.items())]
+    settings += ["CC=ccache gcc"] if shutil.which("ccache") else []
+    env = _ccache(layout)
     try:
-        run(make, env=_environment(layout), log=log, deadline=deadline, on_line=on_line)
+        make(tree, settings, *words, env=env, log=log, deadline=deadline, on_line=on_line)
     except CommandFailed as error:
         if "is not clean" in error.output:
             raise BadCall(

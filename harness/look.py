@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from harness import keeper
+from harness import kbuild, keeper
 from harness.build import build
 from harness.config import Layout, Selection, build_root
 from harness.console import ConsoleFile, plain
@@ -20,10 +20,9 @@ from harness.errors import BadCall, LabError
 from harness.lab import machine_dir
 from harness.lock import locked
 from harness.monitor import Monitor, MonitorError
-from harness.run import run, start
+from harness.run import start
 
 POLL = 0.1  # seconds
-SCRIPTS_DEADLINE = 120.0
 UNIX_PATH_MAX = 107  # bytes, unix(7)
 
 
@@ -67,9 +66,9 @@ def gdb(arguments: list[str]) -> int:
                 raise BadCall(
                     "the VM runs another kernel than what is built", hint="./lab boot gdb"
                 )
-            obj = Layout.of(selection).objects
-            tree = artefacts.kernel.tree
-            run(["make", "-C", tree, f"O={obj}", "scripts_gdb"], deadline=SCRIPTS_DEADLINE)
+            layout, tree = Layout.of(selection), artefacts.kernel.tree
+            kbuild.gdb_scripts(layout, tree)
+            obj = layout.objects
         with _stub(running) as address:
             words = ["gdb", "-q", "-iex", f"add-auto-load-safe-path {obj}:{tree}"]
             words += ["-ex", f"target remote {address}", *arguments, str(artefacts.kernel.vmlinux)]

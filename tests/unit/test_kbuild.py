@@ -129,3 +129,42 @@ def test_programs_are_compiled_for_other_types_only(
     assert len(calls.read_text().split()) == 2 * count
     assert (layout.variant / "headers/vmlinux.h").read_text() == "struct b;"
     assert len(list((layout.variant / "progs").glob("*.o"))) == count
+
+
+RECORDER = """
+here="${0%/bin/make}"
+for word; do case $word in *=*) settings="$settings|$word" ;; *) target=$word ;; esac; done
+echo "$target $settings" >> "$here/settings"
+env | cut -d= -f1 >> "$here/variables"
+mkdir -p "${3#O=}/usr"
+echo CONFIG_NET=y > "${3#O=}/.config"
+touch "${3#O=}/vmlinux" "${3#O=}/usr/gen_init_cpio"
+"""
+
+
+def test_a_trees_make_has_the_same_settings_for_whatever_it_is_asked(
+    layout: Layout, calls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the next build makes all anew, with another linker, compiler or configuration."""
+    (tmp_path / "bin/make").write_text(f"#!/bin/bash\n{RECORDER}")
+    tree = tmp_path / "linux"
+    tree.mkdir()
+    hostile = ("MAKEFLAGS", "KBUILD_OUTPUT", "LLVM", "ARCH", "KCONFIG_CONFIG", "LD_LIBRARY_PATH")
+    for name in (*hostile, "CPATH", "GIT_INDEX_FILE", "EXTRA_CFLAGS"):
+        monkeypatch.setenv(name, "hostile")
+    monkeypatch.setenv("CCACHE_DIR", "mine")
+    kbuild.kernel(layout, tree, (), 1)
+    kbuild.gdb_scripts(layout, tree)
+    kbuild.bzimage(layout, tree)
+    kbuild.complaints(layout, tree, (), ["net/xdp.o"], sparse=False)
+    lines = (tmp_path / "settings").read_text().splitlines()
+    asked = dict(line.split(" ", 1) for line in lines)
+    assert [*asked] == ["tinyconfig", "olddefconfig", "vmlinux", "scripts_gdb", "bzImage",
+                        "net/xdp.o"]  # fmt: skip
+    assert asked.pop("net/xdp.o") == f"{asked['vmlinux']}|W=1"
+    assert len({*asked.values()}) == 1
+    for setting in (f"O={layout.objects}", "ARCH=x86", "LD=ld.lld", "KBUILD_BUILD_USER=lab"):
+        assert f"|{setting}|" in f"{asked['vmlinux']}|"
+    variables = {*(tmp_path / "variables").read_text().split()}
+    assert variables.isdisjoint({*hostile, "CPATH", "GIT_INDEX_FILE", "EXTRA_CFLAGS"})
+    assert {"CCACHE_DIR", "GIT_DIR"} < variables
