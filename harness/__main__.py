@@ -21,6 +21,10 @@ def _run(words: list[str]) -> int:
             main(words)
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else 0
+    except ImportError as error:  # of what ./lab installed
+        print(f"error: {error}", file=sys.stderr)
+        print(f"hint: rm -r {sys.prefix}, and ./lab installs it again", file=sys.stderr)
+        return EXIT_LAB_FAILED
     return 0
 
 

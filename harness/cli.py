@@ -12,6 +12,7 @@ import sys
 from collections.abc import Mapping
 
 from invoke.collection import Collection
+from invoke.config import Config
 from invoke.exceptions import Exit, ParseError
 from invoke.parser.argument import Argument
 from invoke.parser.context import ParserContext
@@ -41,6 +42,16 @@ def rewrite(words: list[str], verbs: Mapping[str, Verb]) -> list[str]:
             given = rest if verb.takes in verb.iterable else [" ".join(rest)] if rest else []
             return [*words[: at + 1], *(f"--{verb.takes}={value}" for value in given)]
     return words
+
+
+class _OwnConfig(Config):
+    """invoke's, without a user's files, which can run anything, and without variables."""
+
+    def load_base_conf_files(self) -> None:
+        """Read none."""
+
+    def load_shell_env(self) -> None:
+        """Take none."""
 
 
 class Lab(Program):
@@ -103,5 +114,5 @@ def main(words: list[str]) -> None:
         for candidate in completion.candidates(words[2:], collection.tasks, core):
             print(candidate)
         sys.exit()
-    program = Lab(namespace=collection, name="lab", binary="./lab")
+    program = Lab(namespace=collection, name="lab", binary="./lab", config_class=_OwnConfig)
     program.run(["./lab", *rewrite(words, collection.tasks)])
