@@ -53,7 +53,7 @@ class Artefacts:
     @property
     def plan(self) -> Plan:
         """Such a machine."""
-        return Plan(self.spec(Path("console")), self.access, self.state)
+        return Plan(self.selection, self.spec(Path("console")), self.access, self.state)
 
     @property
     def are_saved(self) -> bool:
@@ -84,7 +84,7 @@ def build(selection: Selection) -> Artefacts:
     keys = image.keys(layout)
     access = Access(keys.client, keys.host_public)
     made = Artefacts(selection, built, programs, guest_image, accelerator, access)
-    remember_plan(selection, made.plan)
+    remember_plan(made.plan)
     return made
 
 

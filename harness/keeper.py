@@ -20,7 +20,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +29,11 @@ from harness.address import Address
 from harness.console import ConsoleFile
 from harness.errors import LabError
 from harness.monitor import Monitor
-from harness.snapshot import State
+from harness.plan import Plan
 from harness.tap import TapUnavailable
 
 ANSWER_LIMIT = 1 << 16
+CONSOLE = "console.log"
 STOP_DEADLINE = 5.0  # seconds
 REPORT_MARGIN = 30.0  # seconds that a keeper may take beyond the boot's own deadline
 
@@ -108,19 +109,13 @@ def ask(directory: Path) -> Running | None:
     )
 
 
-def start(directory: Path, spec: qemu.Spec, access: vm.Access, state: State) -> Running:
+def start(directory: Path, plan: Plan) -> Running:
     """Start a keeper with a VM, restored or booted, and return when one can log in.
 
     Until then the keeper dies with this process. Raises the keeper's error.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    order = {
-        "directory": str(directory),
-        "spec": {**asdict(spec), "kernel": str(spec.kernel), "initramfs": str(spec.initramfs),
-                 "console": str(spec.console)},
-        "access": {"key": str(access.key), "host_key": access.host_key},
-        "state": {"directory": str(state.directory), "made_from": state.made_from},
-    }  # fmt: skip
+    order = {"directory": str(directory), "plan": plan.to_json()}
     keeper = run.start(
         [sys.executable, "-m", "harness.keeper"],
         environment.LAB,
@@ -137,7 +132,9 @@ def start(directory: Path, spec: qemu.Spec, access: vm.Access, state: State) -> 
         raise
     if "error" in told:
         keeper.wait()
-        raise LabError(told["error"], hint=told["hint"], log=Path(told["log"] or spec.console))
+        raise LabError(
+            told["error"], hint=told["hint"], log=Path(told["log"] or directory / CONSOLE)
+        )
     running = ask(directory)
     if running is None:
         keeper.kill()
@@ -259,22 +256,18 @@ def _report(words: dict[str, str]) -> None:
 
 def _keep(order: dict[str, Any]) -> None:
     directory = Path(order["directory"])
-    told = order["spec"]
-    paths = {name: Path(told[name]) for name in ("kernel", "initramfs", "console")}
-    accelerator = qemu.Accelerator(**told["accelerator"])
-    spec = qemu.Spec(**{**told, **paths, "accelerator": accelerator})
-    access = vm.Access(Path(order["access"]["key"]), order["access"]["host_key"])
-    state = State(Path(order["state"]["directory"]), order["state"]["made_from"])
-    with vm.boot(spec, access, state) as machine, _listening(directory) as server:
+    plan = Plan.from_json(order["plan"])
+    spec = replace(plan.spec, console=directory / CONSOLE)
+    with vm.boot(spec, plan.access, plan.state) as machine, _listening(directory) as server:
         machine.guest.sh(":")  # sets its clock
         machine.guest.close()
         answer = {
             "pid": os.getpid(),
             "qemu_pid": machine.qemu_pid,
-            "fingerprint": state.made_from,
+            "fingerprint": plan.state.made_from,
             "address": machine.address.to_json(),
             "console": str(spec.console),
-            "accelerator": asdict(accelerator),
+            "accelerator": asdict(spec.accelerator),
             "no_tap": _whole(machine.no_tap),
             "restored": machine.restored,
             "remark": machine.remark,

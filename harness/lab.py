@@ -52,8 +52,7 @@ def boot() -> keeper.Running:
             keeper.stop(directory)
         accelerator = artefacts.accelerator
         with step("boot", f"under {accelerator.name}: {accelerator.reason}") as current:
-            spec = artefacts.spec(directory / "console.log")
-            running = keeper.start(directory, spec, artefacts.access, artefacts.state)
+            running = keeper.start(directory, artefacts.plan)
             up = "restored" if running.restored else "up"
             current.note = f"{up} under {accelerator.name}: {accelerator.reason}"
     if running.remark:

@@ -43,7 +43,7 @@ class Early:
 
     def take(self, stack: contextlib.ExitStack, planned: Plan) -> LogIn | None:
         """Give it away, with what ends it; None if it is another one."""
-        log_in = self._log_in if self._guess == planned else None
+        log_in = self._log_in if planned.is_same_machine(self._guess) else None
         own = self._stack.pop_all()
         self._log_in = None
         if log_in is None:
