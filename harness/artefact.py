@@ -6,10 +6,14 @@ folder was made from. It fills a folder beside, which is renamed when it is
 complete: a kill at any moment leaves the old result or none, never half a one.
 """
 
+import contextlib
+import errno
+import fcntl
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 STAMP = ".fingerprint"
@@ -68,11 +72,45 @@ def make(directory: Path, wanted: str, fill: Callable[[Path], None]) -> bool:
     fill(beside)
     stamp(beside, wanted, beside.iterdir())
     if directory.exists():
-        old = directory.with_name(f"{directory.name}.old")
-        shutil.rmtree(old, ignore_errors=True)
-        directory.rename(old)
-        beside.rename(directory)
-        shutil.rmtree(old, ignore_errors=True)
-    else:
-        beside.rename(directory)
+        # Not the name of another one that is still in use.
+        move(directory, directory.with_name(f"{directory.name}.old.{directory.stat().st_ino}"))
+    beside.rename(directory)
+    _remove_unused(directory)
     return True
+
+
+def move(directory: Path, old: Path) -> None:
+    """Rename a folder that is to be removed; remove it where that is refused.
+
+    As overlayfs does if it is of a container image's layer (EXDEV, rename(2)).
+    """
+    try:
+        directory.rename(old)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        shutil.rmtree(directory)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[int]:
+    """A descriptor of a file or folder, which `make` does not empty meanwhile when it replaces it.
+
+    The caller holds the build lock until the context is entered.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _remove_unused(directory: Path) -> None:
+    """Remove what was replaced by this folder, now or before, and nobody has opened."""
+    for old in directory.parent.glob(f"{directory.name}.old*"):
+        descriptor = os.open(old, os.O_RDONLY | os.O_CLOEXEC)
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(old, ignore_errors=True)
+        os.close(descriptor)

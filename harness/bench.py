@@ -20,11 +20,10 @@ from dataclasses import asdict, astuple, dataclass, replace
 
 from harness import qemu, vm
 from harness.bpf import Bpf, Object, attach, observe, u32
-from harness.build import build
 from harness.config import Layout, Selection, build_root
 from harness.devices import Nic
 from harness.errors import LabError
-from harness.lock import locked
+from harness.held import built
 from harness.packets import build as build_frame
 from harness.packets import random_flows
 from harness.progress import say, step
@@ -123,17 +122,16 @@ def _storing(bpf: Bpf, nic: Nic, nothing: Cost) -> Iterator[Cost]:
 @contextmanager
 def _counting_machine(selection: Selection) -> Iterator[tuple[Bpf, Nic]]:
     """A machine whose clock counts instructions: one CPU, one thread, no waiting."""
-    with locked(build_root()):
-        artefacts = build(selection)
     counting = qemu.Accelerator(
         "tcg,thread=single", "Nehalem,+rdrand", "icount counts instructions"
     )
-    console = build_root() / "vm" / "bench.log"
-    spec = replace(artefacts.spec(console), accelerator=counting, cpus=1, icount=True)
-    with vm.boot(spec, artefacts.access) as machine:
-        if not machine.packets:
-            raise machine.no_tap or LabError("no tap")
-        yield Bpf(machine.guest, artefacts.programs.objects), Nic(NICS[0], machine.packets[0])
+    with built(selection) as artefacts:
+        console = build_root() / "vm" / "bench.log"
+        spec = replace(artefacts.spec(console), accelerator=counting, cpus=1, icount=True)
+        with vm.boot(spec, artefacts.access) as machine:
+            if not machine.packets:
+                raise machine.no_tap or LabError("no tap")
+            yield Bpf(machine.guest, artefacts.programs.objects), Nic(NICS[0], machine.packets[0])
 
 
 def _way(bpf: Bpf, nic: Nic, name: str, program: str, way: str) -> tuple[int, int]:

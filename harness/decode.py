@@ -19,6 +19,8 @@ DECODE_DEADLINE = 20.0  # seconds
 _PLACE = re.compile(r"(?<=[( ])/[^\s:()]+(?=:\d+)")
 # With offset and size, at a line's end; behind it there would be the name of its module.
 _SYMBOL = re.compile(r"([\w.$]+)\+(0x[0-9a-f]+)/(0x[0-9a-f]+)(?=\)?$)", re.MULTILINE)
+# What the kernel itself lists (scripts/mksysmap), by which it tells a function's size.
+_LISTED = re.compile(r"[0-9a-f]+ [^aNUw] (?!\$|\.L|__crc_|__kstrtab|__kcfi_typeid_)")
 
 
 @dataclass(frozen=True)
@@ -71,8 +73,12 @@ class Symbols:
         return named
 
     def _starts(self, names: Collection[str]) -> dict[str, dict[int, int]]:
-        """By size, where the functions of each name begin, from the map beside the image."""
-        table = self.vmlinux.with_name("System.map").read_text().splitlines()
+        """By size, where the functions of each name begin.
+
+        From the image itself: the map beside it is written anew by the next build.
+        """
+        printed = run(["nm", "-n", self.vmlinux], deadline=DECODE_DEADLINE)
+        table = [line for line in printed.splitlines() if _LISTED.match(line)]
         starts: dict[str, dict[int, int]] = {}
         for line, following in itertools.pairwise([*table, ""]):
             address, kind, name = line.split(" ", 2)

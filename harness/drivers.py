@@ -4,6 +4,7 @@
 A verdict, not a kernel to work with: what boot and test use stays as it was.
 """
 
+import contextlib
 import os
 import re
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from harness.build import Artefacts, build
 from harness.config import SERIES_ROOT, Layout, Selection, build_root
 from harness.errors import BadCall, LabError, TestsFailed
 from harness.git import git
+from harness.held import held
 from harness.lock import locked
 from harness.progress import say, step
 from harness.source import BASE_TAG
@@ -33,11 +35,13 @@ def verify(selection: Selection) -> Artefacts:
     if selection.tree:
         raise BadCall("--drivers is for the series: without --tree")
     layout = Layout.of(selection)
-    with locked(build_root()):
-        artefacts = build(selection)
-        sources = touched(layout.linux, layout.objects)
-        _strictly(layout, artefacts.kernel, fragments(SERIES_ROOT / selection.base), sources)
-    run_tests(artefacts)
+    with contextlib.ExitStack() as stack:
+        with locked(build_root()):
+            artefacts = build(selection)
+            sources = touched(layout.linux, layout.objects)
+            _strictly(layout, artefacts.kernel, fragments(SERIES_ROOT / selection.base), sources)
+            kept = stack.enter_context(held(artefacts))
+        run_tests(kept)
     return artefacts
 
 

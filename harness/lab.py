@@ -13,6 +13,7 @@ from harness.address import Address
 from harness.build import Artefacts, build
 from harness.config import Selection, build_root
 from harness.errors import BadCall
+from harness.held import built
 from harness.lock import locked
 from harness.machines import early, starter
 from harness.progress import say, step
@@ -114,11 +115,12 @@ def shell(command: str) -> int:
 @contextmanager
 def _own_machine() -> Iterator[vm.Machine]:
     selection = Selection.load()
-    with early(selection) as started:
-        with locked(build_root()):
-            artefacts = build(selection)
-        with starter(artefacts.plan, early=started)() as machine:
-            yield machine
+    with (
+        early(selection) as started,
+        built(selection) as artefacts,
+        starter(artefacts.plan, early=started)() as machine,
+    ):
+        yield machine
 
 
 def put(paths: Sequence[str]) -> None:

@@ -89,7 +89,7 @@ def starter(planned: Plan, *, crowded: bool = False, early: Early | None = None)
         with contextlib.ExitStack() as stack:
             log_in = early.take(stack, planned) if early else None
             log_in = log_in or stack.enter_context(_start(planned, crowded=crowded))
-            machine = log_in()
+            machine = log_in(planned.spec)
             if machine.remark:
                 say(f"boot      {machine.remark}")
             yield machine
@@ -99,7 +99,9 @@ def starter(planned: Plan, *, crowded: bool = False, early: Early | None = None)
 
 def _start(planned: Plan, *, crowded: bool = False) -> AbstractContextManager[LogIn]:
     spec = replace(planned.spec, console=_own_console(build_root() / "vm"), crowded=crowded)
-    return vm.start(spec, planned.access, planned.state)
+    # What has been replaced meanwhile neither takes nor leaves a state where its successor's is.
+    current = planned.is_same_machine(plan.last(planned.selection))
+    return vm.start(spec, planned.access, planned.state if current else None)
 
 
 def _own_console(directory: Path) -> Path:

@@ -144,9 +144,13 @@ def argv(spec: Spec) -> list[str]:
 
 
 def shape(spec: Spec) -> list[str]:
-    """The command line without what is another one at each start: what the guest sees of it."""
+    """The command line without what is another one at each start: what the guest sees of it.
+
+    What kernel and initramfs are, and not what they are called, is in a machine's fingerprint.
+    """
     taps = tuple(range(len(spec.tap_fds)))
     seen = replace(spec, monitor_fd=0, tap_fds=taps, ram=None, crowded=False)
+    seen = replace(seen, kernel=Path("kernel"), initramfs=Path("initramfs"))
     return argv(replace(seen, console=Path("console")))
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from harness import qemu
-from harness.artefact import fingerprint
+from harness.artefact import fingerprint, move
 from harness.errors import LabError
 from harness.monitor import Monitor
 
@@ -127,7 +127,7 @@ class State:
         """Have no state. Machines that were started from it go on."""
         old = self._beside("old")
         with contextlib.suppress(FileNotFoundError):
-            self.directory.rename(old)
+            move(self.directory, old)
         shutil.rmtree(old, ignore_errors=True)
 
     def _beside(self, suffix: str) -> Path:

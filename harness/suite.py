@@ -15,14 +15,14 @@ from pathlib import Path
 import pytest
 
 from harness import fixtures, keeper, report
-from harness.build import Artefacts, build
+from harness.build import Artefacts
 from harness.config import ROOT, Selection, build_root
 from harness.environment import of_tests
 from harness.errors import BadCall, TestsFailed
 from harness.fixtures import Bench
+from harness.held import built
 from harness.host import usable_processors
 from harness.lab import how_to_reach, machine_dir
-from harness.lock import locked
 from harness.machines import Early, Machines, early, starter
 from harness.pcap import Pcap
 from harness.progress import say, step
@@ -44,14 +44,11 @@ NUMBER = re.compile(r"(?:^| )(?:-n|--numprocesses)[ =]?(\d+)\b")  # xdist's opti
 def own_machines(selection: Selection, at_once: int = 0) -> Iterator[Bench]:
     """Build what is not current; machines of its own for the length of the context.
 
-    Only the build is under the build lock: a running VM has read its kernel,
-    and the programs lie in a folder that a build replaces as a whole.
     at_once: see machines_of.
     """
     with contextlib.ExitStack() as stack:
         started = None if at_once else stack.enter_context(early(selection))
-        with locked(build_root()):
-            artefacts = build(selection)
+        artefacts = stack.enter_context(built(selection))
         yield stack.enter_context(machines_of(artefacts, at_once, started))
 
 
@@ -78,15 +75,14 @@ def machines_of(
 @contextmanager
 def booted_machine(selection: Selection) -> Iterator[Bench]:
     """The VM that `boot` left running. BadCall if there is none, or if it is stale."""
-    with locked(build_root()):
-        artefacts = build(selection)
-    running = keeper.ask(machine_dir())
-    if running is None:
-        raise BadCall("no VM is running", hint="./lab boot test --here")
-    _refuse_stale(running, artefacts)
-    with Machines(lambda: keeper.attached(running, machine_dir()), kept=True) as machines:
-        machines.current()
-        yield Bench(Seats(machines, equipment(artefacts)), artefacts)
+    with built(selection) as artefacts:
+        running = keeper.ask(machine_dir())
+        if running is None:
+            raise BadCall("no VM is running", hint="./lab boot test --here")
+        _refuse_stale(running, artefacts)
+        with Machines(lambda: keeper.attached(running, machine_dir()), kept=True) as machines:
+            machines.current()
+            yield Bench(Seats(machines, equipment(artefacts)), artefacts)
 
 
 def _refuse_stale(running: keeper.Running, artefacts: Artefacts) -> None:

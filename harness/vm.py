@@ -63,14 +63,15 @@ class Machine:
     remark: str = ""
 
 
-LogIn = Callable[[], Machine]
+LogIn = Callable[[qemu.Spec], Machine]
+Ready = Callable[[], Machine]
 
 
 @contextmanager
 def boot(spec: qemu.Spec, access: Access, state: State | None = None) -> Iterator[Machine]:
     """A machine that is logged into: `start`, and what that gives."""
     with start(spec, access, state) as log_in:
-        yield log_in()
+        yield log_in(spec)
 
 
 @contextmanager
@@ -78,7 +79,8 @@ def start(spec: qemu.Spec, access: Access, state: State | None = None) -> Iterat
     """Start a machine from its saved state; call what this gives, once, to be logged into it.
 
     This does not wait for it. Where there is no state that call boots one, and saves it
-    for next time.
+    for next time: of the kernel and initramfs that the call names, for meanwhile those of
+    the start may have been replaced.
     spec: comes without descriptors; they are made here. state: None for a machine
     that is always booted and never saved. The call raises LabError with the console's tail
     when QEMU ends, the guest panics, or there is no SSH session in BOOT_DEADLINE.
@@ -93,7 +95,7 @@ def start(spec: qemu.Spec, access: Access, state: State | None = None) -> Iterat
         except LabError as error:
             unusable = error
 
-        def log_in() -> Machine:
+        def log_in(booted: qemu.Spec) -> Machine:
             machine, remark = None, ""
             try:
                 if unusable:
@@ -105,7 +107,8 @@ def start(spec: qemu.Spec, access: Access, state: State | None = None) -> Iterat
                 assert state is not None
                 state.remove()
             if machine is None:
-                machine = stack.enter_context(_booted(spec, access, state))
+                now = replace(spec, kernel=booted.kernel, initramfs=booted.initramfs)
+                machine = stack.enter_context(_booted(now, access, state))
             return replace(
                 machine,
                 packets=tuple(tap.packets for tap in taps),
@@ -132,7 +135,7 @@ def _import_guest() -> None:
 
 def _restored(
     stack: contextlib.ExitStack, spec: qemu.Spec, access: Access, state: State
-) -> LogIn | None:
+) -> Ready | None:
     """What logs into a machine from its saved state, None if there is none.
 
     Meanwhile it comes up. Raises LabError for a state that is no good; so does the call.
@@ -146,7 +149,7 @@ def _restored(
     vm, connection = _launched(stack, replace(spec, ram=ram))
     inner = stack.enter_context(contextlib.ExitStack())
 
-    def come_up() -> LogIn:
+    def come_up() -> Ready:
         try:
             monitor = Monitor(connection)
             saved.load(monitor)
@@ -252,7 +255,7 @@ def _knocked(
     access: Access,
     *,
     restored: bool,
-) -> LogIn:
+) -> Ready:
     """What logs into a machine whose sshd listens; the guest begins to answer at once."""
     deadline = RESTORE_DEADLINE if restored else BOOT_DEADLINE
     address = Address("127.0.0.1", _forwarded_port(vm, monitor), access.key, access.host_key)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.config import Layout
 from harness.fixtures import Bench
 
 pytestmark = [pytest.mark.slow, pytest.mark.unchanged]
@@ -20,7 +21,8 @@ PATH = re.compile(r"[^\s():]+/[^\s():]+")
 
 def test_symbols_are_decoded_as_by_the_trees_script(bench: Bench, seed: int) -> None:
     symbols = bench.artefacts.kernel.symbols
-    table = symbols.vmlinux.with_name("System.map").read_text().splitlines()
+    objects = Layout.of(bench.artefacts.selection).objects
+    table = (objects / "System.map").read_text().splitlines()
     rows = [line.split(" ", 2) for line in table]
     count = Counter(name for _, _, name in rows)
     functions = [

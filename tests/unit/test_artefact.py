@@ -1,11 +1,25 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Steps are skipped only when nothing changed, and are complete or absent."""
 
+import errno
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from harness.artefact import fingerprint, is_current, make
+from harness.artefact import fingerprint, is_current, make, opened
+from harness.config import ROOT
+
+HOLD = """
+import sys
+from pathlib import Path
+from harness.artefact import opened
+with opened(Path(sys.argv[1])):
+    print("opened", flush=True)
+    sys.stdin.read()
+"""
 
 
 def test_where_one_input_ends_matters() -> None:
@@ -65,3 +79,55 @@ def test_what_lost_a_file_is_made_anew(tmp_path: Path) -> None:
     (target / "bpftool").unlink()
     assert make(target, "one", lambda path: (path / "bpftool").touch())
     assert (target / "bpftool").exists()
+
+
+def test_a_folder_that_is_in_use_stays_as_it_is_until_then(tmp_path: Path) -> None:
+    target = tmp_path / "step"
+    make(target, "one", lambda path: (path / "first").touch())
+    with opened(target) as descriptor:
+        there = Path(f"/proc/self/fd/{descriptor}")
+        for wanted in ("two", "three"):
+            make(target, wanted, lambda path: (path / "other").touch())
+            assert sorted(path.name for path in there.iterdir()) == [".fingerprint", "first"]
+            assert (target / "other").exists()
+    make(target, "four", lambda path: (path / "other").touch())
+    assert [path.name for path in tmp_path.iterdir()] == ["step"]
+
+
+def test_what_a_kill_left_of_it_goes_with_the_next(tmp_path: Path) -> None:
+    target = tmp_path / "step"
+    make(target, "one", lambda path: (path / "first").touch())
+    with opened(target):
+        make(target, "two", lambda path: None)
+        assert len(list(tmp_path.iterdir())) == 2
+        child = subprocess.Popen(
+            [sys.executable, "-c", HOLD, str(target)],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        assert child.stdout and child.stdout.readline() == b"opened\n"
+    make(target, "three", lambda path: None)
+    child.kill()
+    child.communicate()
+    assert len(list(tmp_path.iterdir())) == 2
+    make(target, "four", lambda path: None)
+    assert [path.name for path in tmp_path.iterdir()] == ["step"]
+
+
+def test_a_folder_that_can_not_be_renamed_is_replaced_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a container image's layer, that is."""
+    target = tmp_path / "step"
+    rename = Path.rename
+
+    def refuse(path: Path, to: Path) -> Path:
+        if path == target:
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+        return rename(path, to)
+
+    make(target, "one", lambda path: (path / "first").touch())
+    monkeypatch.setattr(Path, "rename", refuse)
+    assert make(target, "two", lambda path: (path / "other").touch())
+    assert [path.name for path in sorted(target.iterdir())] == [".fingerprint", "other"]

@@ -11,8 +11,11 @@ from harness.decode import Symbols
 MAP = """\
 ffffffff81000000 T _text
 ffffffff81000000 t __warn
+                 w __crc_nowhere
+0000000000000041 a absolute
 ffffffff81000130 t xdp_build_skb
 ffffffff81000200 t xdp_build_skb
+ffffffff81000240 t .Ltmp1
 ffffffff81000290 T cpu_map_kthread_run
 ffffffff82000000 D jiffies"""
 # For each address: itself, and a function that is inlined in another.
@@ -56,19 +59,21 @@ the end"""
 
 @pytest.fixture
 def addr2line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A stand-in, first in PATH."""
+    """A stand-in, first in PATH; beside it one for nm, whose images are what it prints."""
     program = tmp_path / "bin/addr2line"
     program.parent.mkdir()
     program.write_text(ADDR2LINE)
     program.chmod(0o755)
+    nm = tmp_path / "bin/nm"
+    nm.write_text('#!/bin/sh\n[ "$1" = -n ] && exec cat "$2"\n')
+    nm.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
     return program
 
 
 @pytest.fixture
 def symbols(tmp_path: Path, addr2line: Path) -> Symbols:
-    (tmp_path / "System.map").write_text(MAP)
-    (tmp_path / "vmlinux").touch()
+    (tmp_path / "vmlinux").write_text(MAP)
     return Symbols(tmp_path / "vmlinux", tmp_path)
 
 
@@ -119,8 +124,8 @@ def test_a_report_that_can_not_be_decoded_is_shown_with_the_reason(
     assert why in shown.removeprefix(REPORT)
 
 
-def test_a_kernel_without_its_map_is_a_reason_too(symbols: Symbols, tmp_path: Path) -> None:
-    (tmp_path / "System.map").unlink()
+def test_an_image_that_is_gone_is_a_reason_too(symbols: Symbols, tmp_path: Path) -> None:
+    (tmp_path / "vmlinux").unlink()
     assert "without file and line: " in symbols.decode(REPORT)
 
 
