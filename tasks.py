@@ -66,8 +66,12 @@ def down(_: Context) -> None:
 
 
 @verb("lab", Group.RUN, takes={"command": "[COMMAND]"})
-def shell(_: Context, command: str = "") -> int:
-    """A prompt in the guest; with a COMMAND, run that there."""
+def shell(_: Context, command: str | None = None) -> int:
+    """A prompt in the guest; with a COMMAND, run that there.
+
+    One word is a shell's line, several are an argv, kept as they are.
+    The command has this one's stdin: in a loop that reads a list, </dev/null.
+    """
     from harness import lab
 
     return lab.shell(command)

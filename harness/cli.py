@@ -10,6 +10,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Mapping
+from itertools import takewhile
 
 from invoke.collection import Collection
 from invoke.config import Config
@@ -27,21 +28,36 @@ from harness.verb import Verb
 def rewrite(words: list[str], verbs: Mapping[str, Verb]) -> list[str]:
     """The command line as invoke understands it.
 
-    A verb that takes words ends the list of verbs: what follows is its own.
+    A verb that takes words ends the list of verbs: what follows is its own, but for
+    options right behind it. Words of its own that look like one stand behind '--'.
     """
     for at, word in enumerate(words):
         if word == "--":
             return [*words[:at], "--", shlex.join(words[at + 1 :])]
         verb = verbs.get(word)
         if verb and verb.takes:
-            rest = words[at + 1 :]
-            if rest in (["--help"], ["-h"]):
-                return [*words[:at], "--help", word]
+            options = list(takewhile(_is_option, words[at + 1 :]))
+            rest = words[at + 1 + len(options) :]
             if rest[:1] == ["--"]:
                 rest = rest[1:]
-            given = rest if verb.takes in verb.iterable else [" ".join(rest)] if rest else []
-            return [*words[: at + 1], *(f"--{verb.takes}={value}" for value in given)]
+            given = rest if verb.takes in verb.iterable else [_line(rest)] if rest else []
+            return [*words[: at + 1], *options, *(f"--{verb.takes}={value}" for value in given)]
     return words
+
+
+def _is_option(word: str) -> bool:
+    return word.startswith("-") and word not in ("-", "--")
+
+
+def _line(words: list[str]) -> str:
+    """One word is a shell's line; several are an argv, of which a shell makes the same again.
+
+    Each is quoted, where shlex leaves alone what it thinks harmless: `if` and `A=b`
+    are the shell's own as the first word.
+    """
+    if len(words) == 1:
+        return words[0]
+    return " ".join("'" + word.replace("'", "'\"'\"'") + "'" for word in words)
 
 
 class _OwnConfig(Config):

@@ -99,15 +99,15 @@ def _in_guest() -> Iterator[vm.Machine]:
         yield machine
 
 
-def shell(command: str) -> int:
-    """A prompt in the guest, or one command there; returns its exit status.
+def shell(command: str | None) -> int:
+    """A prompt in the guest, or a shell's line there; returns its exit status.
 
     Without a VM that runs: in one of its own, for as long as this takes.
     """
     progress.use_stderr()
     running = keeper.ask(machine_dir())
     with keeper.attached(running, machine_dir()) if running else _own_machine() as machine:
-        if not command:
+        if command is None:
             return machine.guest.interact()
         return machine.guest.stream(command, sys.stdin.buffer, sys.stdout.buffer, sys.stderr.buffer)
 

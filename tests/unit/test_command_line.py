@@ -26,13 +26,18 @@ COLUMNS = 80
     [
         (["build", "boot"], ["build", "boot"]),
         (["shell"], ["shell"]),
-        (["shell", "uname", "-a"], ["shell", "--command=uname -a"]),
-        (["shell", "--", "ls", "--all"], ["shell", "--command=ls --all"]),
+        (["shell", "uname -a"], ["shell", "--command=uname -a"]),
+        (["shell", ""], ["shell", "--command="]),
+        (["shell", "ls", "--all"], ["shell", "--command='ls' '--all'"]),
+        (["shell", "--", "ls", "--all"], ["shell", "--command='ls' '--all'"]),
+        (["shell", "--", "--", "-v"], ["shell", "--command='--' '-v'"]),
+        (["shell", "--", "-v"], ["shell", "--command=-v"]),
+        (["shell", "-v", "ls"], ["shell", "-v", "--command=ls"]),
         (["shell", "echo -- test"], ["shell", "--command=echo -- test"]),
         (["boot", "shell", "true"], ["boot", "shell", "--command=true"]),
-        (["-v", "shell", "ls", "-v"], ["-v", "shell", "--command=ls -v"]),
+        (["-v", "shell", "ls", "-v"], ["-v", "shell", "--command='ls' '-v'"]),
         (["put", "a", "b=c", "/tmp"], ["put", "--path=a", "--path=b=c", "--path=/tmp"]),
-        (["get", "-h"], ["--help", "get"]),
+        (["put", "--", "-x", "/tmp"], ["put", "--path=-x", "--path=/tmp"]),
         (["patches", "a", "--", "-k"], ["patches", "--word=a", "--word=--", "--word=-k"]),
         (["test", "--here"], ["test", "--here"]),
         (["test", "--", "shell"], ["test", "--", "shell"]),
@@ -40,6 +45,27 @@ COLUMNS = 80
 )
 def test_words_become_flags(words: list[str], expected: list[str]) -> None:
     assert rewrite(words, VERBS) == expected
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["sh", "-c", "echo a b"],
+        ["tool", "", "-n", "--", "a\nb\n", "it's", '"', "$(exit)", "~", "*", "\\", "\udcff"],
+        ["if", "true"],
+        ["A=b", "env"],
+        ["-v", "a b"],
+        ["\udcff'", "é"],
+    ],
+)
+def test_several_words_are_an_argv_whatever_they_are(words: list[str], tmp_path: Path) -> None:
+    """A shell finds a program of the first one's name, and gives it the others."""
+    program = tmp_path / words[0]
+    program.write_text('#!/bin/sh\nprintf \'%s\\0\' "${0##*/}" "$@"\n')
+    program.chmod(0o755)
+    line = rewrite(["shell", "--", *words], VERBS)[1].removeprefix("--command=")
+    done = subprocess.run(["/bin/sh", "-c", line], capture_output=True, env={"PATH": str(tmp_path)})
+    assert [os.fsdecode(word) for word in done.stdout.split(b"\0")[:-1]] == words, done
 
 
 def test_what_follows_two_dashes_keeps_its_quoting() -> None:
@@ -65,6 +91,8 @@ def lab(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[object, str, s
         (["put", "alone"], "put takes files and a folder of the guest"),
         (["put"], "put takes files and a folder of the guest"),
         (["patches", "exprot"], "patches can't 'exprot'"),
+        (["shell", "--frobnicate", "true"], "--frobnicate"),
+        (["put", "-x", "/tmp"], "-x"),
         (["test", "--here", "--bare"], "--here and --bare exclude each other"),
         (["test", "--here", "--fresh"], "--here and --fresh exclude each other"),
         (["--print-completion-script", "tcsh"], "only for bash, zsh, fish"),
@@ -96,9 +124,10 @@ def test_every_verb_has_one_line_in_its_group(
         assert len(line) <= COLUMNS, line
 
 
-def test_help_of_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("asking", ["--help", "-h"])
+def test_help_of_every_verb(capsys: pytest.CaptureFixture[str], asking: str) -> None:
     for name, verb in VERBS.items():
-        status, stdout, stderr = lab(capsys, name, "--help")
+        status, stdout, stderr = lab(capsys, name, asking)
         assert (status, stderr) == (0, "")
         call, _, rest = stdout.partition("\n\n")
         assert call.startswith(f"./lab {name}")
