@@ -5,12 +5,18 @@ Apart from harness.guest, which brings paramiko: to import that takes as long as
 the guest needs to greet, so that one knocks first.
 """
 
+import os
+import re
+import shlex
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import LabError
+
+USER = "root"
+HOST_ALIAS = "kernel-patch-lab"  # what known_hosts calls the guest, whatever its port
 
 
 class GuestGone(LabError):
@@ -49,6 +55,41 @@ class Address:
             host_key=str(values["host_key"]),
         )
 
+    @property
+    def known_hosts(self) -> Path:
+        """OpenSSH's file of the host keys that are right; `pin` writes it."""
+        return self.key.with_name("known_hosts")
+
+    def pin(self) -> None:
+        """Have the guest's key in known_hosts. Raises OSError."""
+        pinned = f"{HOST_ALIAS} {self.host_key}\n"
+        file = self.known_hosts
+        try:
+            if file.read_text() == pinned:
+                return
+        except (OSError, ValueError):
+            pass
+        beside = file.with_name(f"known_hosts.{os.getpid()}")
+        beside.touch(mode=0o600)
+        beside.write_text(pinned)
+        beside.replace(file)
+
+    def ssh(self) -> list[str]:
+        """OpenSSH's command that logs in, once the key is pinned.
+
+        The user's own configuration, agent and keys have no say in it.
+        """
+        options = [
+            "IdentitiesOnly=yes",
+            "IdentityAgent=none",
+            f"IdentityFile={_option(self.key)}",
+            f"UserKnownHostsFile={_option(self.known_hosts)}",
+            f"HostKeyAlias={HOST_ALIAS}",
+            "StrictHostKeyChecking=yes",
+        ]
+        spelt = [word for option in options for word in ("-o", option)]
+        return ["ssh", "-F", "/dev/null", *spelt, "-p", str(self.port), f"{USER}@{self.host}"]
+
     def knock(self, deadline: float) -> socket.socket:
         """A new connection, which the guest's sshd begins to answer at once.
 
@@ -62,3 +103,12 @@ class Address:
             raise GuestGone(f"no sshd at {self.host} port {self.port}: {why}") from None
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return connection
+
+
+def _option(path: Path) -> str:
+    """A path as the value of one of ssh's options, which has '%' for tokens: ssh_config(5)."""
+    value = str(path).replace("%", "%%")
+    if shlex.quote(value) == value:
+        return value
+    escaped = re.sub(r'(["\\])', r"\\\1", value)
+    return f'"{escaped}"'

@@ -24,11 +24,9 @@ from typing import BinaryIO
 import paramiko
 
 from harness import terminal, transfer
-from harness.address import Address, GuestGone
+from harness.address import USER, Address, GuestGone
 from harness.channel import GuestCommandFailed, GuestTimeout, Sink, Transport, converse
 from harness.errors import EXIT_INTERRUPTED, LabError
-
-USER = "root"
 
 # paramiko logs tracebacks of its own thread; what they say is in our errors.
 _LOG = "harness.guest.paramiko"

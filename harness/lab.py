@@ -2,6 +2,7 @@
 """What the verbs do. tasks.py wires them to the command line."""
 
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
@@ -75,11 +76,9 @@ def _tap_can_be_had() -> bool:
 
 
 def how_to_reach(address: Address) -> str:
-    """The command that logs into a guest."""
-    return (
-        f"ssh -i '{address.key}' -p {address.port} "
-        f"-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null root@{address.host}"
-    )
+    """The command that logs into a guest, and knows it from another."""
+    address.pin()
+    return shlex.join(address.ssh())
 
 
 def down() -> None:

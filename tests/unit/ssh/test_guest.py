@@ -2,7 +2,6 @@
 """Guest: a login, commands one at a time, and what an end looks like."""
 
 import io
-import json
 import logging
 import signal
 import socket
@@ -24,10 +23,6 @@ from harness.guest import (
     GuestTimeout,
 )
 from tests.unit.ssh.sshd import BIG, TIMEOUT, Server, logged_in, new_key, new_private_key
-
-
-def test_an_address_survives_json(address: Address) -> None:
-    assert Address.from_json(json.loads(json.dumps(address.to_json()))) == address
 
 
 def test_wrap_keeps_the_command_and_is_bounded() -> None:
