@@ -7,13 +7,14 @@ import signal
 import socket
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import paramiko
 from paramiko.common import MSG_CHANNEL_REQUEST
 
 from harness.address import GuestGone
-from harness.errors import BadCall, LabError
+from harness.errors import LabError
 
 CHUNK = 32768  # bytes; the most that paramiko puts into one packet
 START_TIMEOUT = 30.0  # seconds for a command to start that then may run for ever
@@ -69,19 +70,29 @@ def _on_request(channel: Any, message: paramiko.Message) -> None:
     channel.status_event.set()
 
 
-def wrap(command: str, prefix: str = "") -> bytes:
+@dataclass(frozen=True)
+class Wrapped:
+    """A command as it is sent. script: what stands on its stdin before its own input."""
+
+    line: bytes
+    script: bytes = b""
+
+
+def wrap(command: str, prefix: str = "") -> Wrapped:
     """What is sent for a command: its shell stays, to report a program's signal as 128+N.
 
     dropbear 2022.83 has words for some signals only, and says nothing of the others. With
     `eval` what is wrong with the command's syntax ends with the command.
+    A command that the sshd would not take comes on stdin, of which dd(1) takes it, and not a
+    byte more. Its braces are one command: if the end is lost on the way, none of it is run.
     """
-    wrapped = os.fsencode(f"{prefix}eval {shlex.quote(command)}; exit $?")
-    if len(wrapped) > MAX_COMMAND:
-        raise BadCall(
-            f"a command of {len(wrapped)} bytes; the guest's sshd takes {MAX_COMMAND}",
-            hint="put a script into the guest and run that",
-        )
-    return wrapped
+    text = os.fsencode(f"eval {shlex.quote(command)}; exit $?")
+    before = os.fsencode(prefix)
+    if len(before + text) <= MAX_COMMAND:
+        return Wrapped(before + text)
+    script = b"{ %b\n}" % text
+    taken = b'eval "$(dd bs=%d count=1 iflag=fullblock 2>/dev/null)"' % len(script)
+    return Wrapped(before + taken, script)
 
 
 def converse(
@@ -128,13 +139,13 @@ def converse(
     try:
         try:
             prepare(channel)
-            channel.exec_command(wrapped)
+            channel.exec_command(wrapped.line)
         except (paramiko.SSHException, EOFError, OSError):
             raise _lost(transport, command, limit if expired.is_set() else None) from None
         if timeout is None:
             timer.cancel()
         errors = _Worker(channel, lambda: _drain(channel.recv_stderr, stderr))
-        workers += [errors, _Worker(channel, lambda: _write(channel, feed))]
+        workers += [errors, _Worker(channel, lambda: _write(channel, wrapped.script, feed))]
         for worker in workers:
             worker.start()
         _drain(channel.recv, stdout)
@@ -179,13 +190,14 @@ def _drain(receive: Callable[[int], bytes], sink: Sink) -> None:
         sink(data)
 
 
-def _write(channel: paramiko.Channel, feed: Feed) -> None:
+def _write(channel: paramiko.Channel, first: bytes, feed: Feed) -> None:
     def send(data: bytes) -> None:
         try:
             channel.sendall(data)
         except (paramiko.SSHException, EOFError, OSError):
             raise _Ended from None
 
+    send(first)
     feed(send)
     try:
         channel.shutdown_write()

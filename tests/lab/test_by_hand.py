@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What users do with the guest by hand: commands, and copies in and out."""
 
+import os
 import random
+import shlex
 from pathlib import Path
 
 import pytest
@@ -28,6 +30,12 @@ def test_death_by_signal_is_128_and_its_number(guest: Guest, signal: str, status
 
 def test_death_by_a_signal_that_ssh_has_no_name_for(guest: Guest) -> None:
     assert guest.run("sh -c 'kill -BUS $$'").status == 135
+
+
+def test_a_command_is_as_long_as_it_is_and_of_any_bytes(guest: Guest) -> None:
+    words = os.fsdecode(bytes(range(1, 256))) * 80
+    done = guest.run(f"printf %s {shlex.quote(words)}; cat; exit 9", stdin=b"\0input\n")
+    assert (done.status, done.stdout) == (9, os.fsencode(words) + b"\0input\n")
 
 
 def test_copies_come_back_as_they_went(guest: Guest, seed: int, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from paramiko.common import AUTH_FAILED, AUTH_SUCCESSFUL, MSG_CHANNEL_REQUEST, OPEN_SUCCEEDED
 
+from harness.channel import MAX_COMMAND
 from harness.guest import Address, Guest
 
 BIG = bytes(range(256)) * 8192  # 2 MiB, more than any window between the two ends
@@ -86,7 +87,7 @@ class Server(paramiko.ServerInterface):
         return True
 
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
-        if b"refuse me" in command:
+        if b"refuse me" in command or len(command) > MAX_COMMAND:
             return False
         process = subprocess.Popen(
             ["/bin/sh", "-c", command],

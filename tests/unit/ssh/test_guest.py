@@ -3,6 +3,8 @@
 
 import io
 import logging
+import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -12,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.channel import MAX_COMMAND, wrap
-from harness.errors import BadCall, LabError
+from harness.channel import MAX_COMMAND, Wrapped, wrap
+from harness.errors import LabError
 from harness.guest import (
     Address,
     Completed,
@@ -25,12 +27,45 @@ from harness.guest import (
 from tests.unit.ssh.sshd import BIG, TIMEOUT, Server, logged_in, new_key, new_private_key
 
 
-def test_wrap_keeps_the_command_and_is_bounded() -> None:
-    assert wrap("echo 'a b'") == b"""eval 'echo '"'"'a b'"'"''; exit $?"""
-    assert wrap("\udcff") == b"eval '\xff'; exit $?"
-    with pytest.raises(BadCall):
-        wrap("x" * MAX_COMMAND)
-    assert wrap("true", "date; ") == b"date; eval true; exit $?"
+def test_wrap_keeps_the_command() -> None:
+    assert wrap("echo 'a b'") == Wrapped(b"""eval 'echo '"'"'a b'"'"''; exit $?""")
+    assert wrap("\udcff") == Wrapped(b"eval '\xff'; exit $?")
+    assert wrap("true", "date; ") == Wrapped(b"date; eval true; exit $?")
+
+
+def test_a_line_that_is_sent_is_as_long_as_the_sshd_takes() -> None:
+    fits = "x" * (MAX_COMMAND - len(b"eval ; exit $?"))
+    assert wrap(fits) == Wrapped(f"eval {fits}; exit $?".encode())
+    for longer in (wrap(fits + "x"), wrap(fits, "date; ")):
+        assert len(longer.line) < 100
+        assert longer.script.startswith(b"{ eval xxx")
+
+
+LONG = "#" * MAX_COMMAND + "\n"
+
+
+def test_a_command_longer_than_the_sshd_takes(guest: Guest) -> None:
+    """It has the input behind it, all and no more."""
+    words = ["'", '"', "$", "\\", "\n", *map(chr, range(0xDC80, 0xDD00)), *map(chr, range(1, 128))]
+    line = shlex.join(["printf", "%s", "".join(words) * 100])
+    done = guest.run(f"{line}; cat", stdin=BIG)
+    assert done.stdout == os.fsencode("".join(words) * 100) + BIG
+    assert guest.run(LONG + "echo why >&2; exit 3") == Completed(3, b"", b"why\n")
+    assert guest.run(LONG + "kill -KILL $$").status == 137
+    assert guest.run(f"exit 4\n{'x' * (1 << 20)}").status == 4
+
+
+@pytest.mark.parametrize("kept", [0.1, 0.5, 0.999])
+def test_a_command_of_which_the_end_is_lost_does_nothing(kept: float, tmp_path: Path) -> None:
+    """Wherever it is cut, also where the rest alone would be a command."""
+    sent = wrap(f"touch {tmp_path}/cut\n" * 400 + "echo 'it'\n" * 400)
+    for length in range(int(len(sent.script) * kept), len(sent.script), 997):
+        subprocess.run(
+            ["/bin/sh", "-c", sent.line], input=sent.script[:length], capture_output=True
+        )
+    assert list(tmp_path.iterdir()) == []
+    subprocess.run(["/bin/sh", "-c", sent.line], input=sent.script, check=True, capture_output=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["cut"]
 
 
 @pytest.mark.parametrize(
