@@ -7,60 +7,74 @@ same file system, and rename.
 
 import io
 import shlex
-import shutil
-import tarfile
+import stat
 import tempfile
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, TypeVar, cast
+from typing import TypeVar
 
 import paramiko
 
-from harness.channel import GuestCommandFailed, converse
+from harness.archive import merge, pack, unpack, unpack_files
+from harness.channel import GuestCommandFailed, Send, converse
 from harness.errors import BadCall, LabError
 
 _File = TypeVar("_File", Path, str)
 
 COPY_TIMEOUT = 600.0  # seconds for one copy
 
-# An archive that was cut off at a header's boundary unpacks without a
-# complaint, so the last member says that it was the last one.
-_LAST = "complete"
-
-# $part lies in the target, for rename(2) needs one file system.
+# $part lies in the target, for rename(2) needs one file system. All is named from there: a
+# long name takes its time at each look.
 _UNPACK = """\
 dir=%s
-part=$dir/.lab-put.$$
+part=.lab-put.$$
 merge() {
-    for file in "$1"/* "$1"/.[!.]* "$1"/..?*; do
+    local from="$1" into="$2" file to
+    set --
+    for file in "$from"/* "$from"/.[!.]* "$from"/..?*; do
         [ -e "$file" ] || [ -L "$file" ] || continue
-        to=$2/${file##*/}
+        to=$into/${file##*/}
         if [ -d "$file" ] && [ ! -L "$file" ] && [ -d "$to" ]; then
             merge "$file" "$to"
         elif [ -d "$to" ]; then
-            echo "$to: is a directory" >&2
+            echo "$dir/${to#./}: is a directory" >&2
             exit 1
         else
-            mv -f "$file" "$to" || exit 1
+            set -- "$@" "$file"
+            [ $# -lt 100 ] || { mv -f "$@" "$into/" && set --; } || exit 1
         fi
     done
+    [ $# -eq 0 ] || mv -f "$@" "$into/" || exit 1
 }
-mkdir -p "$dir" && mkdir "$part" || exit 1
+mkdir -p "$dir" && cd "$dir" && mkdir "$part" || exit 1
 trap 'rm -rf "$part"' EXIT
 trap 'exit 1' HUP INT TERM
 tar -xpf - -C "$part" || exit 1
 [ -e "$part/complete" ] || { echo 'the archive was cut off' >&2; exit 1; }
-merge "$part/files" "$dir"
+merge "$part/files" .
 """
 
 _DESCRIBE = """\
-for file in %s; do
-    if [ -d "$file" ]; then echo directory
-    elif [ -e "$file" ]; then stat -L -c %%a "$file"
-    else echo missing
-    fi
+set -- %s
+for file; do
+    if [ -e "$file" ]; then echo there; else echo missing; fi
 done
+stat -L -c %%f "$@" && stat -f -c %%b "$@"
 """
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """What a file of the guest is.
+
+    mode: st_mode. sized: it holds as many bytes as its size says. Files of /proc and /sys
+        hold more, or less; their file systems have no blocks.
+    """
+
+    mode: int
+    sized: bool
 
 
 def put(transport: paramiko.Transport, files: Sequence[Path], directory: str) -> None:
@@ -94,42 +108,62 @@ def get(transport: paramiko.Transport, files: Sequence[str], directory: Path) ->
     Raises BadCall, with nothing copied, for a file that is not there or a
     directory that is a file; GuestCommandFailed if one could not be read.
     """
-    names = guest_names(files)
+    named = guest_names(files)
     if directory.exists() and not directory.is_dir():
         raise BadCall(f"{directory} is not a folder", hint="./lab get FILE... DIR")
-    described = io.BytesIO()
-    _fetch(transport, describe_script(files), described, what="stat")
-    kinds = described.getvalue().decode().split()
-    missing = [file for file, kind in zip(files, kinds, strict=True) if kind == "missing"]
-    if missing:
-        raise BadCall(f"no such file in the guest: {', '.join(missing)}")
+    kinds = dict(zip(named, _kinds(transport, files), strict=True))
+    folders = [name for name, kind in kinds.items() if stat.S_ISDIR(kind.mode)]
+    plain = [name for name, kind in kinds.items() if stat.S_ISREG(kind.mode) and kind.sized]
     try:
         directory.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".lab-get.", dir=directory) as staging:
             ready = Path(staging) / "ready"
             ready.mkdir()
             archive = Path(staging) / "archive"
-            for (name, file), kind in zip(names.items(), kinds, strict=True):
-                arrived = archive if kind == "directory" else ready / name
-                with arrived.open("wb") as sink:
-                    _fetch(transport, content_script(file, kind), sink, what=f"get {file}")
-                if kind == "directory":
-                    with archive.open("rb") as source:
-                        unpack(source, ready / name)
-                else:
-                    arrived.chmod(int(kind, 8) & 0o777)
+            if plain:
+                _fetch(transport, archive_script([named[name] for name in plain]), archive)
+                unpack_files(archive, [ready / name for name in plain])
+            for name in folders:
+                _fetch(transport, folder_script(named[name]), archive)
+                unpack(archive, ready / name)
+            for name in kinds.keys() - {*folders, *plain}:
+                _fetch(transport, content_script(named[name]), ready / name)
+            for name in kinds.keys() - {*folders}:
+                (ready / name).chmod(kinds[name].mode & 0o777)
             merge(ready, directory)
     except OSError as error:
         raise LabError(f"not copied to {directory}: {error}") from None
 
 
-def _fetch(transport: paramiko.Transport, script: str, sink: IO[bytes], *, what: str) -> None:
-    stderr = io.BytesIO()
+def _kinds(transport: paramiko.Transport, files: Sequence[str]) -> list[_Kind]:
+    """What each file of the guest is. Raises BadCall if one is not there."""
+    described, stderr = io.BytesIO(), io.BytesIO()
+    script = describe_script(files)
     status = converse(
-        transport, script, lambda send: None, sink.write, stderr.write, timeout=COPY_TIMEOUT
+        transport, script, _nothing, described.write, stderr.write, timeout=COPY_TIMEOUT
     )
+    lines = described.getvalue().decode().splitlines()
+    missing = [file for file, line in zip(files, lines, strict=False) if line == "missing"]
+    if missing:
+        raise BadCall(f"no such file in the guest: {', '.join(missing)}")
     if status != 0:
-        raise GuestCommandFailed(what, status, stderr.getvalue())
+        raise GuestCommandFailed("stat", status, stderr.getvalue())
+    modes, blocks = lines[len(files) : 2 * len(files)], lines[2 * len(files) :]
+    return [_Kind(int(mode, 16), count != "0") for mode, count in zip(modes, blocks, strict=True)]
+
+
+def _fetch(transport: paramiko.Transport, script: str, file: Path) -> None:
+    stderr = io.BytesIO()
+    with file.open("wb") as sink:
+        status = converse(
+            transport, script, _nothing, sink.write, stderr.write, timeout=COPY_TIMEOUT
+        )
+    if status != 0:
+        raise GuestCommandFailed(script, status, stderr.getvalue())
+
+
+def _nothing(send: Send) -> None:
+    """The input of a command that gets none."""
 
 
 def local_names(files: Sequence[Path]) -> dict[str, Path]:
@@ -151,111 +185,47 @@ def guest_names(files: Sequence[str]) -> dict[str, str]:
 
 
 def _unique(names: Sequence[str], files: Sequence[_File]) -> dict[str, _File]:
+    counts = Counter(names)
     for name, file in zip(names, files, strict=True):
         if name in ("", ".."):
             raise BadCall(f"not a name to copy to: {file}")
-        if names.count(name) > 1:
+        if counts[name] > 1:
             raise BadCall(f"two files would become one: {name}")
     return dict(zip(names, files, strict=True))
 
 
 def unpack_script(directory: str) -> str:
     """Shell for the guest: reads what `pack` wrote, into directory, which is made if missing."""
-    return _UNPACK % shlex.quote(_plain(directory))
+    return _UNPACK % _words([directory])
 
 
 def describe_script(files: Sequence[str]) -> str:
-    """Shell for the guest: for each file a line, 'directory', 'missing', or the octal mode."""
-    return _DESCRIBE % " ".join(shlex.quote(_plain(file)) for file in files)
+    """Shell for the guest: three times a line for each file.
 
-
-def content_script(file: str, kind: str) -> str:
-    """Shell for the guest: a directory as a tar stream, anything else as its bytes.
-
-    Bytes, because files of /proc and /sys hold more, or less, than their size says.
+    Whether it is there; its st_mode, hexadecimal; the size of its file system in blocks.
     """
-    if kind == "directory":
-        return f"cd {shlex.quote(_plain(file))} && exec tar -cf - ."
-    return f"exec cat {shlex.quote(_plain(file))}"
+    return _DESCRIBE % _words(files)
+
+
+def archive_script(files: Sequence[str]) -> str:
+    """Shell for the guest: the files as a tar stream, links followed, in this order."""
+    return f"exec tar -chf - {_words(files)}"
+
+
+def folder_script(directory: str) -> str:
+    """Shell for the guest: what is in a directory as a tar stream."""
+    return f"cd {_words([directory])} && exec tar -cf - ."
+
+
+def content_script(file: str) -> str:
+    """Shell for the guest: a file as its bytes."""
+    return f"exec cat {_words([file])}"
+
+
+def _words(files: Sequence[str]) -> str:
+    return shlex.join(_plain(file) for file in files)
 
 
 def _plain(name: str) -> str:
     """A file name that no program takes for an option."""
     return f"./{name}" if name.startswith("-") else name
-
-
-class _Writer:
-    def __init__(self, send: Callable[[bytes], None]) -> None:
-        self._send = send
-
-    def write(self, data: bytes) -> int:
-        self._send(data)
-        return len(data)
-
-
-def pack(files: dict[str, Path], send: Callable[[bytes], None]) -> None:
-    """Write the archive that `unpack_script` reads. A link that was named is followed."""
-    # GNU's format: busybox ignores long names in pax headers.
-    with tarfile.open(
-        fileobj=cast("IO[bytes]", _Writer(send)), mode="w|", format=tarfile.GNU_FORMAT
-    ) as tar:
-        root = tarfile.TarInfo("files")
-        root.type, root.mode = tarfile.DIRTYPE, 0o755
-        tar.addfile(root)
-        for name, file in files.items():
-            tar.add(file.resolve(), arcname=f"files/{name}", filter=_owned_by_root)
-        tar.addfile(tarfile.TarInfo(_LAST))
-
-
-def _owned_by_root(member: tarfile.TarInfo) -> tarfile.TarInfo:
-    member.uid = member.gid = 0
-    member.uname = member.gname = "root"
-    return member
-
-
-def unpack(archive: IO[bytes], directory: Path) -> None:
-    """Unpack what the guest packed into a new directory.
-
-    Not tarfile's own extraction: its filters came with 3.11.4 and refuse the
-    absolute links that every root file system is full of. Links are made last,
-    so nothing is ever written through one. Raises LabError for a name that
-    leads outside, and for anything but files, directories and links.
-    """
-    directory.mkdir()
-    links: list[tuple[Path, str]] = []
-    modes: list[tuple[Path, int]] = []
-    with tarfile.open(fileobj=archive, mode="r:") as tar:
-        for member in tar:
-            name = PurePosixPath(member.name)
-            if name.is_absolute() or ".." in name.parts:
-                raise LabError(f"the guest packed a name that leads outside: {member.name}")
-            path = directory / name
-            if member.isdir():
-                path.mkdir(exist_ok=True, parents=True)
-                modes.append((path, member.mode & 0o777))
-            elif member.issym():
-                links.append((path, member.linkname))
-            elif member.isfile() or member.islnk():
-                source = tar.extractfile(member)
-                assert source is not None
-                with path.open("xb") as target:
-                    shutil.copyfileobj(source, target)
-                path.chmod(member.mode & 0o777)
-            else:
-                raise LabError(f"neither file, directory nor link: {member.name}")
-    for path, target_name in links:
-        path.symlink_to(target_name)
-    for path, mode in reversed(modes):
-        path.chmod(mode | 0o700)  # still to be moved, by an ordinary user perhaps
-
-
-def merge(source: Path, target: Path) -> None:
-    """Move all of source into target, file by file, each by rename(2)."""
-    for entry in sorted(source.iterdir()):
-        to = target / entry.name
-        if not to.is_dir():
-            entry.replace(to)
-        elif entry.is_dir() and not entry.is_symlink():
-            merge(entry, to)
-        else:
-            raise LabError(f"{to}: is a directory")
