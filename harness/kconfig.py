@@ -7,16 +7,17 @@ there is an error that names the option and the dependency that it lacks.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.errors import BadCall
+from harness.expression import LEVELS, Range, Token, Value, evaluate, names, tokens
 
 SET = re.compile(r"^CONFIG_(\w+)=(.*)$")
 UNSET = re.compile(r"^# CONFIG_(\w+) is not set$")
-SYMBOL = re.compile(r"^(?:menu)?config\s+(\w+)")
-TOKEN = re.compile(r'"[^"]*"|\'[^\']*\'|&&|\|\||!=|[()!=]|[\w./-]+')
+# What an option of the tree has that nothing gives a value (scripts/kconfig/symbol.c).
+DEFAULTS = {"bool": "n", "tristate": "n", "int": "0", "hex": "0x0", "string": ""}
 
 
 @dataclass(frozen=True)
@@ -72,173 +73,175 @@ def dropped(wanted: Mapping[str, str], result: Mapping[str, str], tree: Path) ->
     ]
 
 
+@dataclass(frozen=True)
+class Condition:
+    """words: what Kconfig has in front of the expression."""
+
+    words: str
+    expression: str
+
+
+@dataclass
+class Definition:
+    """One of an option's definitions: all that it needs, and whether it has a prompt."""
+
+    needs: list[Condition]
+    prompt: bool = False
+
+
+@dataclass(frozen=True)
+class Selector:
+    """An option that selects another one. condition: an expression, "y" if there is none."""
+
+    name: str
+    condition: str
+
+
 @dataclass
 class Symbol:
     """What Kconfig says of an option, all its definitions together.
 
-    depends: one list of conditions a definition; a definition holds if all of its do.
+    kind: bool, tristate, int, hex or string; "" if nothing says it.
     """
 
-    depends: list[list[str]] = field(default_factory=list)
-    prompt: bool = False
+    kind: str = ""
     choice: bool = False
-    selected_by: list[str] = field(default_factory=list)
+    definitions: list[Definition] = field(default_factory=list)
+    selectors: list[Selector] = field(default_factory=list)
 
 
 def read_symbols(tree: Path, architecture: str = "x86") -> dict[str, Symbol]:
-    """Every option of the tree, with what surrounds it (menu, if, choice) as dependencies."""
+    """Every option of the tree, with what surrounds it (menu, if, choice) as conditions."""
     symbols: dict[str, Symbol] = {}
-    enclosing: list[list[str]] = []
-    choices: list[bool] = []
-    where: Symbol | None = None
-    conditions: list[str] = []
-    name = ""
-    for line in _lines(tree, tree / "Kconfig", architecture):
-        word, _, rest = line.partition(" ")
-        if found := SYMBOL.match(line):
-            name = found[1]
-            where = symbols.setdefault(name, Symbol())
-            where.choice = where.choice or any(choices)
-            conditions = [item for level in enclosing for item in level]
-            where.depends.append(conditions)
-        elif word in ("menu", "choice", "if"):
-            enclosing.append([rest] if word == "if" else [])
-            choices.append(word == "choice")
-            conditions, where = enclosing[-1], None
-        elif word in ("endmenu", "endchoice", "endif"):
-            if enclosing:
-                enclosing.pop()
-                choices.pop()
-            where = None
-        elif line.startswith("depends on "):
-            conditions.append(line.removeprefix("depends on "))
-        elif word in ("bool", "tristate", "string", "int", "hex", "prompt") and where:
-            where.prompt = where.prompt or '"' in rest
-        elif word == "select" and where:
-            target = symbols.setdefault(rest.split()[0], Symbol())
-            target.selected_by.append(name)
-        elif word == "comment":
-            conditions, where = [], None
+    blocks: list[tuple[str, list[Condition]]] = []
+    name, needs = "", list[Condition]()  # of the statement that the lines belong to
+    for line, (first, *rest) in _statements(tree, tree / "Kconfig", architecture):
+        word = first.text
+        if word in ("config", "menuconfig") and rest:
+            name = rest[0].text
+            needs = [condition for _, level in blocks for condition in level]
+            symbol = symbols.setdefault(name, Symbol())
+            symbol.choice |= any(block == "choice" for block, _ in blocks)
+            symbol.definitions.append(Definition(needs))
+            continue
+        if word in ("menu", "choice", "if"):
+            name, needs = "", []
+            blocks.append((word, needs))
+        elif word in ("endmenu", "endchoice", "endif", "comment"):
+            name, needs = "", []
+            if word != "comment" and blocks:
+                blocks.pop()
+        if word == "if":
+            needs.append(Condition("depends on", _text(line, rest)))
+        elif word in ("depends", "visible"):
+            needs.append(Condition(f"{word} {rest[0].text}", _text(line, rest[1:])))
+        elif word == "select" and name:
+            selector = Selector(name, _text(line, rest[2:]) or "y")
+            symbols.setdefault(rest[0].text, Symbol()).selectors.append(selector)
+        elif word in (*DEFAULTS, "def_bool", "def_tristate", "prompt"):
+            kind = word.removeprefix("def_")
+            if name and kind in DEFAULTS:
+                symbols[name].kind = kind
+            if kind == word and rest and rest[0].text[0] in "\"'":
+                if name:
+                    symbols[name].definitions[-1].prompt = True
+                if rest[1:]:
+                    needs.append(Condition("prompt if", _text(line, rest[2:])))
     return symbols
 
 
-def _lines(tree: Path, file: Path, architecture: str) -> Iterator[str]:
-    """The lines of a Kconfig file and of those it sources, joined, stripped, without help texts."""
+def _text(line: str, tokens: Sequence[Token]) -> str:
+    """These tokens as they stand in their line."""
+    return " ".join(line[tokens[0].start : tokens[-1].end].split()) if tokens else ""
+
+
+def _statements(tree: Path, file: Path, architecture: str) -> Iterator[tuple[str, list[Token]]]:
+    """The lines of a Kconfig file and of those it sources, without help texts; their tokens."""
     try:
-        text = file.read_text(errors="replace").replace("\\\n", " ")
+        lines = iter(file.read_text(errors="replace").splitlines())
     except OSError:
         return  # optional: generated, or of another architecture
     help_indent: int | None = None
     in_help = False
-    for raw in text.splitlines():
-        line = raw.expandtabs().strip()
-        indent = len(raw.expandtabs()) - len(raw.expandtabs().lstrip())
+    for raw in lines:
         if in_help:
-            if not line:
+            text = raw.expandtabs()
+            indent = len(text) - len(text.lstrip())
+            if not text.strip():
                 continue
             help_indent = indent if help_indent is None else help_indent
             if indent >= help_indent and indent > 0:
                 continue
             in_help = False
-        if line in ("help", "---help---"):
+        line = raw.replace("$(SRCARCH)", architecture).replace("$(ARCH)", architecture)
+        while line.endswith("\\"):
+            line = f"{line[:-1]} {next(lines, '')}"
+        found = tokens(line)
+        if not found:
+            continue
+        if found[0].text in ("help", "---help---"):
             in_help, help_indent = True, None
-        elif line.startswith(("source ", "rsource ")):
-            path = line.split(None, 1)[1].strip("\"'").replace("$(SRCARCH)", architecture)
-            yield from _lines(tree, (file.parent if line[0] == "r" else tree) / path, architecture)
-        elif line and not line.startswith("#"):
-            yield re.sub(r"\s+", " ", line)
+        elif found[0].text == "source" and found[1:]:
+            yield from _statements(tree, tree / found[1].text.strip("\"'"), architecture)
+        else:
+            yield line, found
 
 
 def _reason(
     name: str, wanted: str, symbols: Mapping[str, Symbol], result: Mapping[str, str]
 ) -> str:
     symbol = symbols.get(name)
-    if symbol is None or not symbol.depends:
+    if symbol is None or not symbol.definitions:
         return "this kernel has no such option"
-    unmet = [
-        [condition for condition in conditions if not holds(condition, result)]
-        for conditions in symbol.depends
-    ]
-    if wanted != "n" and all(unmet):
-        return "unmet: " + ", or ".join(" and ".join(_values(c, result)) for c in unmet)
-    if not symbol.prompt:
-        return f"it has no prompt, only others select it: {', '.join(symbol.selected_by) or 'none'}"
-    if wanted == "n":
-        on = [by for by in symbol.selected_by if result.get(by, "n") in ("y", "m")]
-        return f"selected by {', '.join(on)}" if on else "it can't be switched off"
+
+    def lookup(option: str) -> Value:
+        kind = symbols[option].kind if option in symbols else ""
+        if not kind:
+            return Value("", option)
+        return Value(kind, _plain(result.get(option, DEFAULTS[kind])))
+
+    def level(expression: str) -> int:
+        return evaluate(expression, lookup).most
+
+    def unmet(bound: Callable[[Range], int]) -> str:
+        """What is below enough in each definition that has a prompt; "" if one lacks nothing."""
+        # A bool is y where its conditions come to m; a tristate is not.
+        enough = 2 if symbol.kind == "tristate" and wanted == "y" else 1
+        lacks = [
+            [need for need in needs if bound(evaluate(need.expression, lookup)) < enough]
+            for needs in ways
+        ]
+        told = (" and ".join(_told(need, result) for need in needs) for needs in lacks)
+        return ", or ".join(told) if all(lacks) else ""
+
+    least = LEVELS.find(result.get(name, "n")) if wanted in LEVELS else -1
+    by = {s.name for s in symbol.selectors if level(s.name) and level(s.condition)}
+    if least > LEVELS.find(wanted) and by:
+        return f"selected by {', '.join(sorted(by))}"
+    ways = [definition.needs for definition in symbol.definitions if definition.prompt]
+    if not ways:
+        others = ", ".join(dict.fromkeys(selector.name for selector in symbol.selectors))
+        return f"it has no prompt, only others select it: {others or 'none'}"
+    if lacks := unmet(lambda found: found.most):
+        return f"unmet: {lacks}"
+    if lacks := unmet(lambda found: found.least):
+        return f"perhaps unmet: {lacks}"
     if symbol.choice:
         return "another option of the same choice is set"
+    if wanted == "n":
+        return "it can't be switched off"
+    if wanted == "m" and symbol.kind == "bool":
+        return "it is no module, only y or n"
     if wanted == "m" and result.get("MODULES") != "y":
         return "unmet: MODULES is not set"
     return "the value is out of the option's range or another one overrides it"
 
 
-def _values(conditions: Iterable[str], result: Mapping[str, str]) -> list[str]:
-    described = []
-    for condition in conditions:
-        names = [t for t in TOKEN.findall(condition) if re.fullmatch(r"[A-Z]\w*", t)]
-        values = ", ".join(f"{n}={result.get(n, 'n')}" for n in dict.fromkeys(names))
-        described.append(f"depends on {condition} ({values})")
-    return described
+def _plain(value: str) -> str:
+    """A value of .config, a string without its quotes and backslashes."""
+    return re.sub(r"\\(.)", r"\1", value[1:-1]) if value.startswith('"') else value
 
 
-def holds(expression: str, result: Mapping[str, str]) -> bool:
-    """Whether a Kconfig dependency is other than 'n', as kconfig-language.rst evaluates it.
-
-    What the preprocessor would have to expand, $(...), is taken as true.
-    """
-    expression = re.sub(r"\$\([^()]*(?:\([^()]*\)[^()]*)*\)", "y", expression)
-    return _Evaluator(TOKEN.findall(expression), result).expression() != "n"
-
-
-@dataclass
-class _Evaluator:
-    """Recursive descent over: or := and ('||' and)*; and := not ('&&' not)*; n < m < y."""
-
-    tokens: list[str]
-    result: Mapping[str, str]
-    at: int = 0
-
-    def _next(self) -> str:
-        token = self.tokens[self.at] if self.at < len(self.tokens) else ""
-        self.at += 1
-        return token
-
-    def _peek(self) -> str:
-        return self.tokens[self.at] if self.at < len(self.tokens) else ""
-
-    def expression(self) -> str:
-        value = self._conjunction()
-        while self._peek() == "||":
-            self._next()
-            value = max(value, self._conjunction(), key="nmy".index)
-        return value
-
-    def _conjunction(self) -> str:
-        value = self._factor()
-        while self._peek() == "&&":
-            self._next()
-            value = min(value, self._factor(), key="nmy".index)
-        return value
-
-    def _factor(self) -> str:
-        token = self._next()
-        if token == "!":
-            return {"y": "n", "m": "m", "n": "y"}[self._factor()]
-        if token == "(":
-            value = self.expression()
-            self._next()
-            return value
-        if self._peek() in ("=", "!="):
-            equal = self._next() == "="
-            same = self._value(token) == self._value(self._next())
-            return "y" if same == equal else "n"
-        value = self._value(token)
-        return value if value in ("y", "m") else "n"
-
-    def _value(self, token: str) -> str:
-        if token[:1] in "\"'":
-            return token.strip("\"'")
-        if token in ("y", "m", "n") or token.isdigit():
-            return token
-        return self.result.get(token, "n").strip('"')
+def _told(need: Condition, result: Mapping[str, str]) -> str:
+    values = ", ".join(f"{name}={result.get(name, 'n')}" for name in names(need.expression))
+    return f"{need.words} {need.expression} ({values})"

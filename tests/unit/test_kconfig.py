@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import BadCall
-from harness.kconfig import dropped, holds, parse, read_fragment
+from harness.kconfig import dropped, parse, read_fragment
 
 KCONFIG = """\
 source "drivers/Kconfig"
@@ -35,6 +35,15 @@ endchoice
 config STALL
 	int "Stall time-out"
 	range 3 300
+
+config NET
+	bool
+
+config VIRTIO
+	tristate
+
+config LEGACY
+	bool
 """
 DRIVERS = """\
 menuconfig NETDEVICES
@@ -136,29 +145,113 @@ def test_other_reasons(tree: Path, wanted: str, result: str, reason: str) -> Non
     assert reasons(tree, wanted, result) == [reason]
 
 
+COMPARES = """\
+config NR_CPUS
+	int
+
+config STRICT
+	bool "Needs many CPUs" if EXPERT # and somebody who knows
+	depends on NR_CPUS >= 4 && SMP
+	default y
+
+config SMP
+	bool "Several CPUs"
+
+config HALF
+	tristate "No more than what it needs"
+	depends on M
+
+config M
+	tristate "A module"
+
+config EXPERT
+	bool "Expert"
+
+config ASKS
+	bool "Selects where many CPUs are"
+	select FORCED if NR_CPUS > 8
+	select STRONG
+
+config FORCED
+	bool "Selected"
+
+config STRONG
+	bool "Selected"
+
+config COMPILED
+	bool 'In single quotes'
+	depends on $(cc-option,-fno-$(x)) && !$(success,(:)) && SMP
+
+menu "Seen by some"
+	visible if EXPERT
+
+config HIDDEN
+	bool "Hidden"
+	default y
+
+endmenu
+
+choice
+	prompt "One of these" if EXPERT
+
+config ONE
+	bool "One"
+
+endchoice
+
+config WORDY
+	bool "Has help"
+	help
+	  The last line of it ends in a backslash. \\
+
+config BEHIND
+	bool "Behind the help"
+"""
+
+
 @pytest.mark.parametrize(
-    ("expression", "expected"),
+    ("wanted", "result", "reason"),
     [
-        ("A", True),
-        ("B", False),
-        ("M", True),
-        ("!A", False),
-        ("!M", True),
-        ("A && B", False),
-        ("A || B", True),
-        ("B || A && !B", True),
-        ("!(A && B)", True),
-        ("(A || B) && B", False),
-        ("M=m", True),
-        ("M!=y && A=y", True),
-        ('S="text"', True),
-        ("N=5", True),
-        ("$(cc-option,-fno-$(x)) && A", True),
+        ("CONFIG_STRICT=y", "CONFIG_NR_CPUS=2\nCONFIG_EXPERT=y\nCONFIG_SMP=y", "unmet: depends on"
+         " NR_CPUS >= 4 && SMP (NR_CPUS=2, SMP=y)"),
+        ("CONFIG_STRICT=y", "CONFIG_NR_CPUS=64\nCONFIG_SMP=y", "unmet: prompt if EXPERT"
+         " (EXPERT=n)"),
+        ("# CONFIG_STRICT is not set", "CONFIG_STRICT=y\nCONFIG_NR_CPUS=64\nCONFIG_SMP=y",
+         "unmet: prompt if EXPERT (EXPERT=n)"),
+        ("CONFIG_HALF=y", "CONFIG_HALF=m\nCONFIG_M=m\nCONFIG_MODULES=y", "unmet: depends on M"
+         " (M=m)"),
+        ("# CONFIG_FORCED is not set", "CONFIG_FORCED=y\nCONFIG_ASKS=y\nCONFIG_NR_CPUS=16",
+         "selected by ASKS"),
+        ("# CONFIG_FORCED is not set", "CONFIG_FORCED=y\nCONFIG_ASKS=y\nCONFIG_NR_CPUS=8",
+         "it can't be switched off"),
+        ("CONFIG_STRONG=m", "CONFIG_STRONG=y\nCONFIG_ASKS=y\nCONFIG_MODULES=y",
+         "selected by ASKS"),
+        ("CONFIG_SMP=m", "CONFIG_MODULES=y", "it is no module, only y or n"),
+        ("CONFIG_COMPILED=y", "", 'unmet: depends on $(cc-option,-fno-$(x)) &&'
+         ' !$(success,(:)) && SMP (SMP=n)'),
+        ("CONFIG_COMPILED=y", "CONFIG_SMP=y", "perhaps unmet: depends on $(cc-option,-fno-$(x)) &&"
+         " !$(success,(:)) && SMP (SMP=y)"),
+        ("# CONFIG_HIDDEN is not set", "CONFIG_HIDDEN=y", "unmet: visible if EXPERT (EXPERT=n)"),
+        ("CONFIG_ONE=y", "", "unmet: prompt if EXPERT (EXPERT=n)"),
+        ("CONFIG_BEHIND=y", "", "the value is out of the option's range or another one"
+         " overrides it"),
     ],
-)
-def test_expressions(expression: str, expected: bool) -> None:
-    values = {"A": "y", "M": "m", "S": '"text"', "N": "5"}
-    assert holds(expression, values) is expected
+)  # fmt: skip
+def test_the_reason_is_what_kconfig_says(
+    tmp_path: Path, wanted: str, result: str, reason: str
+) -> None:
+    (tmp_path / "Kconfig").write_text(COMPARES)
+    (told,) = reasons(tmp_path, wanted, result)
+    assert told.partition(": ")[2] == reason
+
+
+def test_the_architecture_is_x86(tmp_path: Path) -> None:
+    (tmp_path / "arch/x86").mkdir(parents=True)
+    (tmp_path / "Kconfig").write_text('source "arch/$(SRCARCH)/Kconfig"\n')
+    where = tmp_path / "arch/x86/Kconfig"
+    where.write_text('config WIDE\n\tbool "Wide"\n\tdepends on "$(ARCH)" != "x86" && A\n')
+    (told,) = reasons(tmp_path, "CONFIG_WIDE=y", "CONFIG_A=y")
+    assert 'unmet: depends on "x86" != "x86" && A (A=y)' in told
 
 
 @pytest.mark.parametrize("line", ["CONFIG_VETH = y", "VETH=y", "CONFIG_TUN y", "\0binary"])
