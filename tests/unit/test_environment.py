@@ -9,9 +9,10 @@ import pytest
 
 from harness import emulator, environment, host, keeper, qemu, suiterun
 from harness.cli import main
-from harness.config import ROOT
+from harness.config import ROOT, Selection
 from harness.environment import APT, COMPILER, LAB, PIP, PROGRAM, TERMINAL, Kind
 from harness.errors import BadCall, LabError
+from harness.plan import Plan
 from harness.run import run
 from harness.snapshot import State
 from harness.vm import Access
@@ -125,10 +126,9 @@ def test_so_has_qemu(hostile: None, stand_in: Path, tmp_path: Path) -> None:
 def test_so_have_a_keeper_and_a_run_of_the_suite(
     hostile: None, stand_in: Path, tmp_path: Path
 ) -> None:
+    access, state = Access(tmp_path / "key", "host"), State(tmp_path, "x")
     with pytest.raises(LabError):
-        keeper.start(
-            tmp_path, _spec(tmp_path), Access(tmp_path / "key", "host"), State(tmp_path, "x")
-        )
+        keeper.start(tmp_path, Plan(Selection(), _spec(tmp_path), access, state))
     assert _inherited(stand_in).isdisjoint(HOSTILE)
     assert "PYTHONSAFEPATH=1" in stand_in.read_text()
     stand_in.unlink()
