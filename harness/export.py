@@ -81,8 +81,12 @@ def _formatted(tree: Path, commits: Sequence[Commit], beside: Path) -> list[Path
     """
     view, directory = beside / "view", beside / "files"
     clone(view, tree)
-    git(view, "read-tree", commits[-1].hash)
-    revisions = f"{commits[0].hash}^..{commits[-1].hash}"
+    last = commits[-1].hash
+    names = git(view, "ls-tree", "-r", "--name-only", "-z", last).split("\0")
+    attributes = [name for name in names if Path(name).name == ".gitattributes"]
+    if attributes:  # by which functions are named in hunks
+        git(view, "checkout", last, "--", *attributes)
+    revisions = f"{commits[0].hash}^..{last}"
     git(view, *FORMAT, "--output-directory", str(directory.resolve()), revisions)
     files = sorted(directory.iterdir())
     if len(files) != len(commits):

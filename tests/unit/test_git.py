@@ -243,7 +243,8 @@ def exported(layout: Layout, directory: Path) -> dict[str, bytes]:
 
 def test_an_export_has_the_same_bytes_whatever_the_tree_is_told(tree: Path, tmp_path: Path) -> None:
     """Long hunks, a new file, one that moved, a name and a message that are not ASCII."""
-    text = "".join(f"int f{number}(void)\n{{\n\n\treturn {number};\n}}\n" for number in range(30))
+    body = "{\n\tgoto out;\n\n\nout:\n\n\n\n"
+    text = "".join(f"int f{number}(void)\n{body}\treturn {number};\n}}\n" for number in range(30))
     (tree / "net.c").write_text(text)
     (tree / "z\u00fc.c").write_text("int z;\n")
     (tree / ".gitattributes").write_text("*.c diff=cpp\n")
@@ -256,6 +257,7 @@ def test_an_export_has_the_same_bytes_whatever_the_tree_is_told(tree: Path, tmp_
     layout = Layout(tmp_path, tree.parent, tree.parent)
     before = exported(layout, tmp_path / "before")
     assert b"similarity index" in before["0004-net-xdp-ber.patch"]
+    assert b"@@ int f7(void)\n" in before["0004-net-xdp-ber.patch"]  # by the attribute, not out:
     ran = nasty(tree, tmp_path)
     assert exported(layout, tmp_path / "after") == before
     assert not ran.exists()
