@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import drivers, kunit, patches
+from harness import drivers, host, kunit, patches
 from harness.build import build, origin, source_tree
 from harness.clone import clone
 from harness.config import Layout, Selection, build_root
@@ -181,6 +181,7 @@ def trial(selection: Selection) -> Iterator[Trial]:
     """
     if selection.commit:
         raise BadCall("the last build was of a part of the series", hint="./lab build")
+    host.require()
     with locked(build_root()):
         source_tree(selection)
     apart = replace(selection, place=PLACE)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import watchfiles
 
+from harness import host
 from harness.config import ROOT, Base, Layout, Selection, build_root
 from harness.environment import LAB
 from harness.errors import LabError
@@ -37,6 +38,7 @@ def watch(arguments: Sequence[str]) -> None:
 
     arguments: pytest's, for each run. Files that they name are watched, and only these run.
     """
+    host.require()
     selection = Selection.load()
     places = [*_places(selection), *named(arguments)]
     events = watchfiles.watch(

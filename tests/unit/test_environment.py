@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import emulator, environment, host, keeper, qemu, suiterun
+from harness import emulator, environment, host, judge, keeper, qemu, suiterun, watch
 from harness.cli import main
 from harness.config import ROOT, Selection
 from harness.environment import APT, COMPILER, LAB, PIP, PROGRAM, TERMINAL, Kind
@@ -194,6 +194,16 @@ def test_what_asks_for_another_build_is_a_bad_call(
     with pytest.raises(BadCall, match=f"^{name}={value} is set") as caught:
         host.require()
     assert f"env -u {name} ./lab" in caught.value.hint
+
+
+def test_verbs_that_build_in_processes_of_their_own_say_so_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ARCH", "arm64")
+    with pytest.raises(BadCall, match="ARCH=arm64 is set"):
+        watch.watch([])
+    with pytest.raises(BadCall, match="ARCH=arm64 is set"), judge.trial(Selection()):
+        pass
 
 
 @pytest.mark.parametrize(
