@@ -7,12 +7,13 @@ the folders that have nothing to compile yet, and each Kconfig.
 """
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
 from harness.run import CommandFailed, run
 
 RECORD = ".lab-inputs"
+UNSURE = "0 0"  # instead of the time and size of a file that was changed meanwhile
 # Read by make itself and by scripts, which write no .cmd: with all folders below them.
 WHOLE = (
     "arch/x86/configs",
@@ -36,27 +37,42 @@ def known(obj: Path) -> frozenset[str]:
         return frozenset()
 
 
-def below(tree: Path, *parts: str) -> list[str]:
+def look(obj: Path, tree: Path, since: Path | None = None) -> list[str]:
+    """The files that count for the next kernel in obj: all, before the first one was built."""
+    places = known(obj)
+    return listing(tree, places, since) if places else below(tree, since=since)
+
+
+def below(tree: Path, *parts: str, since: Path | None = None) -> list[str]:
     """All files of a tree, or of some parts of it: name, time and size, sorted."""
     starts = [part for part in parts if (tree / part).exists()] or ["."]
-    return _find(tree, starts, ["-type", "d", "-name", ".git", "-prune", "-o", "-type", "f"])
+    return _find(tree, starts, ["-type", "d", "-name", ".git", "-prune", "-o"], since)
 
 
 def listing(tree: Path, places: Collection[str], since: Path | None = None) -> list[str]:
     """The files of these folders, and these files: name, time and size, sorted.
 
-    since: leave out what was changed, or got its name, after this file was written.
+    since: what was changed, or got its name, after this file was written is UNSURE.
     """
-    late = ["!", "-newercm", str(since)] if since else []
-    tests = ["-maxdepth", "1", "-type", "f", *late]
+    if not places:
+        return []
     try:
-        return _find(tree, sorted(places), tests)
+        return _find(tree, sorted(places), ["-maxdepth", "1"], since)
     except CommandFailed:  # one has been removed; to look at each takes half as long again
-        return _find(tree, [place for place in sorted(places) if (tree / place).exists()], tests)
+        there = [place for place in sorted(places) if (tree / place).exists()]
+        return _find(tree, there, ["-maxdepth", "1"], since)
 
 
-def _find(tree: Path, starts: Sequence[str], tests: Sequence[str]) -> list[str]:
-    argv = ["find", *starts, *tests, "-printf", "%p %T@ %s\n"]
+def unsure(line: str) -> str:
+    """The line of a file that was this one or another."""
+    return f"{line.rsplit(' ', 2)[0]} {UNSURE}"
+
+
+def _find(tree: Path, starts: Sequence[str], tests: Sequence[str], since: Path | None) -> list[str]:
+    argv = ["find", *starts, *tests, "-type", "f"]
+    if since:
+        argv += ["-newercm", str(since), "-printf", f"%p {UNSURE}\n", "-o", "-type", "f"]
+    argv += ["-printf", "%p %T@ %s\n"]
     # Names as bytes: a fifth of its time.
     found = run(argv, cwd=tree, env={"LC_ALL": "C"}, deadline=60)
     return sorted(set(found.splitlines()))
@@ -79,7 +95,8 @@ def learn(obj: Path, tree: Path) -> frozenset[str]:
     for part in WHOLE:
         folders |= {Path(folder).relative_to(tree) for folder, _, _ in os.walk(tree / part)}
     makefiles = {folder / name for folder in entered for name in ("Kbuild", "Makefile")}
-    places = before | {f"./{path}" for path in folders | options | makefiles}
+    found = {path for path in folders | options | makefiles if path != Path()}
+    places = before | {"."} | {f"./{path}" for path in found}
     after = frozenset(place for place in places if (tree / place).exists())
     beside = record.with_name(f"{RECORD}.new")
     beside.write_text("\n".join(sorted(after)))
@@ -94,10 +111,35 @@ def _words(command: Path, since: int) -> set[str]:
     return set(command.read_text(errors="replace").split())
 
 
+def made_of(obj: Path, tree: Path) -> Iterator[tuple[Path, set[str]]]:
+    """What was made in obj, each with what is on record that it was made of: paths in the tree.
+
+    And others' names, of no file there.
+    """
+    named = _naming(obj, tree)
+    names: dict[str, str] = {}  # a word comes a thousand times
+    for directory, _, files in os.walk(obj):
+        for file in files:
+            target = Path(directory, file.removeprefix(".").removesuffix(".cmd"))
+            if file.endswith(".cmd") and target.exists():
+                words = _words(Path(directory, file), 0)
+                names |= {word: named(word) for word in words - names.keys()}
+                yield target, {names[word] for word in words}
+
+
+def _naming(obj: Path, tree: Path) -> Callable[[str], str]:
+    """What gives a word its path in the tree; another one if it is none of the tree's files."""
+    root, here = f"{tree.resolve()}/", f"{obj.resolve()}/"
+
+    def name(word: str) -> str:
+        # From the folder where the compiler runs: CCACHE_BASEDIR makes paths so.
+        whole = here + word if word.startswith("../") else word
+        return os.path.normpath(whole).removeprefix(root)
+
+    return name
+
+
 def _files(obj: Path, tree: Path, words: set[str]) -> set[Path]:
     """The tree's files among these words, by their paths in the tree."""
-    root, here = f"{tree.resolve()}/", f"{obj.resolve()}/"
-    # From the folder where the compiler runs: CCACHE_BASEDIR makes paths so.
-    whole = (here + word if word.startswith("../") else word for word in words)
-    names = {os.path.normpath(path).removeprefix(root) for path in whole}
+    names = set(map(_naming(obj, tree), words))
     return {Path(name) for name in names if name[0] not in "/-$." and (tree / name).is_file()}

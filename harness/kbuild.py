@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness import artefact, inputs, kconfig
+from harness import artefact, inputs, kconfig, stale
 from harness.config import Layout
 from harness.decode import Symbols
 from harness.errors import BadCall, LabError
@@ -18,14 +18,11 @@ from harness.run import CommandFailed
 
 BUILD_DEADLINE = 3600.0  # seconds; 6 to 9 minutes were seen on 2 cores
 CONFIG_DEADLINE = 120.0
-SECOND_NS = 10**9
-LAST_MOMENTS_NS = 20 * SECOND_NS  # no program takes longer between two writes to a file
 LINKER = "ld.lld"  # half of the work of GNU ld, and on all processors
 TOOLCHAIN = ("gcc", "as", LINKER, "pahole")
 # Files that decide what tinyconfig and olddefconfig give.
 OPTIONS = re.compile(r"/Kconfig|/configs/|^\./scripts/")
 CONFIGURED = ".lab-configured"
-STARTED = ".lab-started"  # there while a build is under way, and after one that was killed
 COMPILED = re.compile(r"^\s+(?:CC|AS)\s")
 
 # Where a variable is at each half of a statement: a fifth of all debug information, which each
@@ -79,13 +76,13 @@ def kernel(
     """
     obj = layout.objects
     asked, known = _asked(tree, fragments), inputs.known(obj)
-    listing = inputs.listing(tree, known) if known else inputs.below(tree)
+    listing = stale.look(obj, tree)
     wanted = artefact.fingerprint("\n".join(listing), asked)
     built = Kernel(obj / "vmlinux", obj / "usr/gen_init_cpio", tree, wanted)
     if artefact.is_current(obj, wanted):
         return built
+    _prepare(layout, tree, fragments, listing)
     fresh = not (obj / "vmlinux.o").exists()
-    _prepare(layout, tree, fragments, _options(listing, asked))
     log = layout.log("kernel")
     with step("kernel", "building", total=objects if fresh else 0) as current:
         count = _counter(current)
@@ -94,14 +91,15 @@ def kernel(
         except CommandFailed as error:
             raise _first_error(error) from None
         current.note = f"{count.seen} objects"
-    added = inputs.learn(obj, tree) - known
-    if added:
-        # What was changed since the build began may be in it or not: the next one will see.
-        late = inputs.listing(tree, added, since=obj / STARTED)
-        listing = sorted({*late, *(listing if known else [])})
-        wanted = artefact.fingerprint("\n".join(listing), asked)
-        _configured(layout, _options(listing, asked))
-    (obj / STARTED).unlink()
+    places = inputs.learn(obj, tree)
+    found = {*listing, *(inputs.listing(tree, places - known) if known else ())}
+    # What was changed since the build began may be in it or not: the next one will see.
+    since = inputs.listing(tree, places, obj / stale.STARTED)
+    made_of = [line if line in found else inputs.unsure(line) for line in since]
+    wanted = artefact.fingerprint("\n".join(made_of), asked)
+    if _options(made_of, asked) != _options(listing, asked):
+        _configured(layout, _options(made_of, asked))
+    stale.end(obj, [*made_of, *_toolchain()])
     artefact.stamp(obj, wanted, (built.vmlinux, built.gen_init_cpio))
     return replace(built, fingerprint=wanted)
 
@@ -124,8 +122,8 @@ def complaints(
 
     Errors are among it; an object that the configuration does not have is left out.
     """
-    options = _options(inputs.below(tree), _asked(tree, fragments))
-    _prepare(layout, tree, fragments, options)
+    listing = stale.look(layout.objects, tree)
+    _prepare(layout, tree, fragments, listing)
     words: list[str] = []
     variables = ["W=1", "C=1"] if sparse else ["W=1"]
     try:
@@ -134,14 +132,16 @@ def complaints(
     except CommandFailed as error:
         if not isinstance(_first_error(error), DoesNotBuild):
             raise
-    (layout.objects / STARTED).unlink()
+    stale.end(layout.objects, [*listing, *_toolchain()])
     return "".join(words)
 
 
 def _asked(tree: Path, fragments: tuple[Path, ...]) -> str:
     """A fingerprint of what a kernel depends on besides its tree's files."""
     texts = (path.read_bytes() for path in fragments)
-    return artefact.fingerprint(str(tree), _toolchain(), KCFLAGS, *texts)
+    return artefact.fingerprint(
+        str(tree), *_toolchain(), KCFLAGS, LINKER, repr(REPRODUCIBLE), *texts
+    )
 
 
 def _options(listing: Sequence[str], asked: str) -> str:
@@ -149,15 +149,14 @@ def _options(listing: Sequence[str], asked: str) -> str:
     return artefact.fingerprint("\n".join(filter(OPTIONS.search, listing)), asked)
 
 
-def _prepare(layout: Layout, tree: Path, fragments: tuple[Path, ...], options: str) -> None:
-    """Have everything ready for make: what an earlier one left is removed, .config is made."""
+def _prepare(
+    layout: Layout, tree: Path, fragments: tuple[Path, ...], listing: Sequence[str]
+) -> None:
+    """Have everything ready for make: what it may not keep is removed, .config is made."""
     require_space(layout.root, 2.0, "building a kernel")
-    obj = layout.objects
-    obj.mkdir(parents=True, exist_ok=True)
-    (obj / artefact.STAMP).unlink(missing_ok=True)
-    _remove_half_written(obj)
-    (obj / STARTED).touch()
-    _configure(layout, tree, fragments, options)
+    (layout.objects / artefact.STAMP).unlink(missing_ok=True)
+    stale.begin(layout.objects, tree, [*listing, *_toolchain()])
+    _configure(layout, tree, fragments, _options(listing, _asked(tree, fragments)))
 
 
 def _ccache(layout: Layout) -> dict[str, str]:
@@ -194,40 +193,10 @@ def _make(
         raise
 
 
-def _toolchain() -> str:
+def _toolchain() -> list[str]:
     """What makes the kernel, as files: an upgrade of one of them makes another kernel."""
     programs = [place.resolve() for name in TOOLCHAIN if (place := find(name))]
-    return artefact.fingerprint(
-        *(f"{path} {path.stat().st_mtime_ns} {path.stat().st_size}" for path in programs)
-    )
-
-
-def _remove_half_written(obj: Path) -> None:
-    """Remove what programs that were killed may have left half-written.
-
-    Kbuild writes .X.cmd at once when X is complete; an X that is newer than its
-    .cmd was being written when the last build was killed. What has no .cmd is
-    suspect if it was written in that build's last moments. Not more: all objects
-    depend on objtool, which has none. include/ is written beside and renamed.
-    """
-    marker = obj / STARTED
-    if not marker.exists():
-        return
-    since = marker.stat().st_mtime_ns
-    files = [path for path in obj.rglob("*") if path.is_file() and not path.is_symlink()]
-    files.remove(marker)  # a kill in the middle of this is made good by the next call
-    times = {path: path.stat().st_mtime_ns for path in files}
-    end = max(times.values(), default=since)
-    for path, written in times.items():
-        if path.is_relative_to(obj / "include"):
-            continue
-        complete = times.get(path.with_name(f".{path.name}.cmd"))
-        if path.suffix == ".cmd":
-            bound = end - SECOND_NS
-        else:
-            bound = end - LAST_MOMENTS_NS if complete is None else complete + 1
-        if written >= max(since, bound):
-            path.unlink()
+    return [f"{path} {path.stat().st_mtime_ns} {path.stat().st_size}" for path in programs]
 
 
 def _configure(layout: Layout, tree: Path, fragments: tuple[Path, ...], options: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import kbuild
+from harness import stale
 from harness.errors import LabError, unexpected
 from harness.run import CommandFailed, run
 
@@ -41,14 +41,14 @@ def test_only_what_a_kill_may_have_halved_is_removed(tmp_path: Path) -> None:
         _write(tmp_path / ".cut.o.cmd", 200),
     ]
     _write(tmp_path / ".half.o.cmd", 60)
-    kbuild._remove_half_written(tmp_path)
+    stale.remove_half_written(tmp_path)
     assert [path for path in keep if not path.exists()] == []
     assert [path for path in gone if path.exists()] == []
 
 
 def test_a_complete_build_loses_nothing(tmp_path: Path) -> None:
     made = _write(tmp_path / "objtool", 110)
-    kbuild._remove_half_written(tmp_path)
+    stale.remove_half_written(tmp_path)
     assert made.exists()
 
 

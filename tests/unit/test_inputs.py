@@ -111,7 +111,7 @@ def test_a_path_to_the_tree_may_be_another_one(tree: Path, obj: Path, tmp_path: 
     assert "./net/core" in inputs.known(obj)
 
 
-def test_what_changed_during_a_build_is_left_out(tree: Path, obj: Path, tmp_path: Path) -> None:
+def test_what_changed_during_a_build_is_unsure(tree: Path, obj: Path, tmp_path: Path) -> None:
     """Also if it got an older time: mv(1) and rsync(1) keep it."""
     started = tmp_path / "started"
     started.touch()
@@ -119,8 +119,11 @@ def test_what_changed_during_a_build_is_left_out(tree: Path, obj: Path, tmp_path
     while (tree / "net/core/xdp.c").stat().st_ctime_ns <= started.stat().st_mtime_ns:
         _write(tree / "net/core/xdp.c")
     places = inputs.learn(obj, tree)
-    late = set(inputs.listing(tree, places)) - set(inputs.listing(tree, places, since=started))
-    assert _names(list(late)) == {"net/core/xdp.c"}
+    since = inputs.listing(tree, places, since=started)
+    assert set(since) - set(inputs.listing(tree, places)) == {f"./net/core/xdp.c {inputs.UNSURE}"}
+    assert len(since) == len(inputs.listing(tree, places))
+    (obj / inputs.RECORD).unlink()
+    assert f"./net/core/xdp.c {inputs.UNSURE}" in inputs.look(obj, tree, since=started)
 
 
 def test_all_files_below(tree: Path) -> None:
