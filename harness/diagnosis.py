@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.errors import SPARE
 from harness.host import CCACHE, NEEDS, Family, install_line
 from harness.qemu import Accelerator
 from harness.tap import TapUnavailable
@@ -194,7 +195,7 @@ def _tap(facts: Facts) -> Finding:
 def _storage(storage: Storage) -> Iterator[Finding]:
     found = f"{storage.free:.1f} GiB free in {storage.path}"
     if storage.free < storage.needed:
-        remedy = f"{storage.needed:g} GiB are needed: free some, or ./lab clean --all"
+        remedy = f"{storage.needed:g} GiB are needed: {SPARE}"
         yield Finding("disk", found, Trouble.BREAKS, remedy)
     elif storage.kind.startswith(SLOW_FILE_SYSTEMS):
         remedy = "check the lab out on a local disk"

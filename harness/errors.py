@@ -61,7 +61,9 @@ class TestsFailed(LabError):
     status = EXIT_TEST_FAILED
 
 
-NO_SPACE_HINT = "free some disk space, or ./lab clean; what was complete is kept"
+# What may go without loss: `clean` refuses to remove work that is nowhere else.
+SPARE = "./lab clean, or rm -r build/*/obj build/downloads, which are made anew"
+NO_SPACE_HINT = f"free some disk space: {SPARE}; what was complete is kept"
 
 
 def unexpected(error: Exception) -> LabError:

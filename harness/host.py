@@ -11,7 +11,7 @@ from pathlib import Path
 
 from harness import environment
 from harness.environment import APT
-from harness.errors import BadCall, LabError
+from harness.errors import SPARE, BadCall, LabError
 from harness.progress import step
 from harness.run import CommandFailed, run
 
@@ -156,5 +156,5 @@ def require_space(directory: Path, gib: float, what: str) -> None:
     if free < gib:
         raise LabError(
             f"{what} takes {gib:g} GiB, and {directory} has {free:.1f} GiB free",
-            hint="free some disk space, or ./lab clean --all",
+            hint=f"free some disk space: {SPARE}",
         )

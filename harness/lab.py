@@ -141,9 +141,15 @@ def get(paths: Sequence[str]) -> None:
 
 
 def clean(everything: bool) -> None:
-    """Remove what was built; with `everything` also sources and keys. Says how much."""
+    """Remove what was built; with `everything` also sources and keys. Says how much.
+
+    Raises BadCall, before anything is removed, if work would be lost.
+    """
+    from harness import unsaved
+
     root = build_root()
     with locked(root):
+        unsaved.refuse(root)
         keeper.stop(machine_dir())
         before = shutil.disk_usage(root).free
         for path in sorted(root.iterdir()):

@@ -124,6 +124,16 @@ def _save(tree: Path, applied: list[dict[str, str]]) -> None:
     beside.rename(_state(tree))
 
 
+def are_applied(tree: Path) -> bool:
+    """Whether a series is, to its end: what is changed from then on is the user's."""
+    return _state(tree).exists()
+
+
+def made_of(tree: Path) -> dict[str, str]:
+    """By a commit's hash, the digest of the file that it was made of, or written to."""
+    return {entry["commit"]: entry["digest"] for entry in _applied(tree)}
+
+
 def recorded(tree: Path) -> list[str]:
     """The digests of the files that the tree counts as made from, in order."""
     return [entry["digest"] for entry in _applied(tree)]

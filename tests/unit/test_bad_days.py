@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import stale
+from harness import host, stale
 from harness.errors import LabError, unexpected
 from harness.run import CommandFailed, run
 
@@ -89,5 +89,8 @@ def test_a_defect_of_the_lab_is_one_line_and_a_log() -> None:
     assert told.render().startswith("error: TypeError: of the lab\nhint: a defect of the lab")
 
 
-def test_a_full_disk_has_a_remedy() -> None:
-    assert "./lab clean" in unexpected(OSError(28, "No space left on device")).hint
+def test_a_full_disk_has_a_remedy_that_loses_nothing(tmp_path: Path) -> None:
+    with pytest.raises(LabError) as full:
+        host.require_space(tmp_path, 1e9, "a kernel")
+    for hint in (unexpected(OSError(28, "No space left on device")).hint, full.value.hint):
+        assert "./lab clean, or rm -r build/*/obj build/downloads, which are made anew" in hint
