@@ -4,38 +4,56 @@
 It holds QEMU, the tap and the packet socket; QEMU dies with it, and the tap's
 namespace with its descriptors, so that killing the keeper leaves nothing. On
 its Unix socket it tells who asks how to reach the VM, and hands out QEMU's monitor
-and the packet sockets (SCM_RIGHTS). That the socket answers is what 'a VM is running' means:
-there is no state on disk that could be stale.
+and the packet sockets (SCM_RIGHTS). That the socket takes a connection is what 'a VM is
+running' means: there is no state on disk that could be stale, and a keeper that is stopped,
+busy, still booting or of another version of the lab is not taken for dead.
+
+This is what others ask of it; what it does is in harness/keeping.py.
 """
 
 import contextlib
-import ctypes
+import enum
 import json
 import os
 import select
 import signal
 import socket
-import subprocess
-import sys
-import time
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NoReturn
 
-from harness import environment, qemu, run, vm
+from harness import qemu, vm
 from harness.address import Address
 from harness.console import ConsoleFile
 from harness.errors import LabError
 from harness.monitor import Monitor
-from harness.plan import Plan
 from harness.tap import TapUnavailable
 
-ANSWER_LIMIT = 1 << 16
+SOCKET = "keeper.sock"
 CONSOLE = "console.log"
-STOP_DEADLINE = 5.0  # seconds
-REPORT_MARGIN = 30.0  # seconds that a keeper may take beyond the boot's own deadline
+ANSWER_LIMIT = 1 << 16
+ANSWER_DEADLINE = 5.0  # seconds
+STOP_DEADLINE = 5.0
+UCRED = struct.Struct("3i")  # pid, uid, gid: SO_PEERCRED, unix(7)
+
+
+class Silent(LabError):
+    """There is a keeper, and it does not say what it keeps."""
+
+
+class OtherVersion(LabError):
+    """There is a keeper, and what it says is not what this version of the lab understands."""
+
+
+class Stopped(enum.Enum):
+    """What became of the VM, as `down` says it."""
+
+    NONE = "no VM was running"
+    ENDED = "the VM is stopped"
+    KILLED = "the VM is stopped; its keeper did not end by itself and was killed"
 
 
 @dataclass(frozen=True)
@@ -71,32 +89,59 @@ def socket_path(directory: Path) -> str:
     The caller's descriptor of the folder stays open for as long as the process.
     """
     descriptor = os.open(directory, os.O_PATH | os.O_CLOEXEC)
-    return f"/proc/self/fd/{descriptor}/keeper.sock"
+    return f"/proc/self/fd/{descriptor}/{SOCKET}"
 
 
 def listens(directory: Path) -> bool:
-    """Whether something may run in this folder; `ask` knows."""
-    return (directory / "keeper.sock").exists()
+    """Whether something may run in this folder; `is_there` knows."""
+    try:
+        return (directory / SOCKET).exists()
+    except PermissionError:  # in another user's folder
+        return True
+
+
+def is_there(directory: Path) -> bool:
+    """Whether this folder has a keeper. Raises LabError if it is out of this user's reach."""
+    connection = _connected(directory)
+    if connection:
+        connection.close()
+    return connection is not None
 
 
 def ask(directory: Path) -> Running | None:
-    """What runs in this folder, or None."""
-    if not listens(directory):
+    """What runs in this folder, or None. Raises Silent, OtherVersion."""
+    connection = _connected(directory)
+    if connection is None:
         return None
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(STOP_DEADLINE)
+    with connection:
         try:
-            connection.connect(socket_path(directory))
             connection.sendall(b"?")
             answer, fds, _, _ = socket.recv_fds(connection, ANSWER_LIMIT, 1 + len(qemu.NICS))
+        except TimeoutError:
+            raise Silent(
+                f"the keeper of the VM, process {_peer(connection)}, does not answer",
+                hint="wait if it boots the VM; ./lab down ends it, whatever it is at",
+            ) from None
         except OSError:
+            answer, fds = b"", []
+        if not answer and _gone(_peer(connection)):
             return None
-    if not answer:
-        return None
+    try:
+        return _understood(answer, fds)
+    except (ValueError, KeyError, TypeError, IndexError):
+        for descriptor in fds:
+            os.close(descriptor)
+        raise OtherVersion(
+            "the VM that runs was started by another version of the lab",
+            hint="./lab boot replaces it, ./lab down stops it",
+        ) from None
+
+
+def _understood(answer: bytes, fds: list[int]) -> Running:
     told = json.loads(answer)
     return Running(
-        pid=told["pid"],
-        qemu_pid=told["qemu_pid"],
+        pid=int(told["pid"]),
+        qemu_pid=int(told["qemu_pid"]),
         fingerprint=told["fingerprint"],
         address=Address.from_json(told["address"]),
         console=Path(told["console"]),
@@ -109,70 +154,80 @@ def ask(directory: Path) -> Running | None:
     )
 
 
-def start(directory: Path, plan: Plan) -> Running:
-    """Start a keeper with a VM, restored or booted, and return when one can log in.
-
-    Until then the keeper dies with this process. Raises the keeper's error.
-    """
-    directory.mkdir(parents=True, exist_ok=True)
-    order = {"directory": str(directory), "plan": plan.to_json()}
-    keeper = run.start(
-        [sys.executable, "-m", "harness.keeper"],
-        environment.LAB,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=(directory / "keeper.log").open("wb"),
-        start_new_session=True,
-    )
+def _connected(directory: Path) -> socket.socket | None:
+    """A connection to the keeper, whatever that is at; None if there is none."""
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.settimeout(ANSWER_DEADLINE)
     try:
-        told = json.loads(_exchange(keeper, json.dumps(order).encode()) or b"{}")
-    except BaseException:
-        keeper.kill()
-        keeper.wait()
-        raise
-    if "error" in told:
-        keeper.wait()
+        connection.connect(socket_path(directory))
+    except OSError as error:
+        connection.close()
+        if isinstance(error, (ConnectionRefusedError, FileNotFoundError, NotADirectoryError)):
+            return None
+        _refuse(directory / SOCKET, error)
+    return connection
+
+
+def _refuse(path: Path, error: OSError) -> NoReturn:
+    """Say why a socket at which somebody listens takes no connection of ours."""
+    if isinstance(error, PermissionError):
+        raise LabError("the VM that runs is another user's", hint=f"ls -l {path}") from None
+    if isinstance(error, BlockingIOError):
         raise LabError(
-            told["error"], hint=told["hint"], log=Path(told["log"] or directory / CONSOLE)
-        )
-    running = ask(directory)
-    if running is None:
-        keeper.kill()
-        raise LabError("the keeper of the VM ended", log=directory / "keeper.log")
-    return running
+            "the keeper of the VM does not answer, and too many commands wait for it",
+            hint=f"kill the process that has this socket: ss -xlp | grep {path.name}",
+        ) from None
+    raise error
 
 
-def _exchange(keeper: "subprocess.Popen[bytes]", order: bytes) -> bytes:
-    """Give the order and read all that the keeper reports; it lives on behind its closed pipe."""
-    assert keeper.stdin is not None
-    assert keeper.stdout is not None
-    with contextlib.suppress(BrokenPipeError), keeper.stdin:
-        keeper.stdin.write(order)
-    words = b""
-    end = time.monotonic() + vm.BOOT_DEADLINE + REPORT_MARGIN
-    while select.select([keeper.stdout], [], [], max(0.0, end - time.monotonic()))[0]:
-        part = os.read(keeper.stdout.fileno(), ANSWER_LIMIT)
-        if not part:
-            return words
-        words += part
-    raise LabError("the keeper of the VM does not report")
+def _peer(connection: socket.socket) -> int:
+    """The process at the other end; 0 if it is of another PID namespace."""
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, UCRED.size)
+    pid: int = UCRED.unpack(credentials)[0]
+    return pid
 
 
-def stop(directory: Path) -> bool:
-    """Stop what runs in this folder. Returns whether anything did."""
-    running = ask(directory)
-    if running is None:
+def _gone(pid: int) -> bool:
+    """Whether a process that said nothing more is one that ends."""
+    if not pid:
         return False
-    running.close()
-    descriptor = os.pidfd_open(running.pid)
     try:
-        signal.pidfd_send_signal(descriptor, signal.SIGTERM)
-        if not _ended(descriptor, STOP_DEADLINE):
-            signal.pidfd_send_signal(descriptor, signal.SIGKILL)
-            _ended(descriptor, STOP_DEADLINE)
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        return _ended(descriptor, STOP_DEADLINE)
     finally:
         os.close(descriptor)
-    return True
+
+
+def stop(directory: Path) -> Stopped:
+    """Stop what runs in this folder, whatever its keeper is at, or understands."""
+    connection = _connected(directory)
+    if connection is None:
+        return Stopped.NONE
+    with connection:
+        pid = _peer(connection)
+        if not pid:
+            raise LabError("the VM was started in another container", hint="./lab down there")
+        try:
+            descriptor = os.pidfd_open(pid)
+        except ProcessLookupError:
+            return Stopped.ENDED
+    try:
+        # The second signal is for one that is stopped, and would not get the first.
+        for number in (signal.SIGTERM, signal.SIGCONT):
+            signal.pidfd_send_signal(descriptor, number)
+        if _ended(descriptor, STOP_DEADLINE):
+            return Stopped.ENDED
+        signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+        if _ended(descriptor, STOP_DEADLINE):
+            return Stopped.KILLED
+    except ProcessLookupError:
+        return Stopped.ENDED
+    finally:
+        os.close(descriptor)
+    raise LabError(f"the keeper of the VM, process {pid}, does not end, also by SIGKILL")
 
 
 @contextmanager
@@ -205,88 +260,3 @@ def attached(running: Running, directory: Path) -> Iterator[vm.Machine]:
 def _ended(pidfd: int, deadline: float) -> bool:
     readable, _, _ = select.select([pidfd], [], [], deadline)
     return bool(readable)
-
-
-@contextmanager
-def _listening(directory: Path) -> Iterator[socket.socket]:
-    path = directory / "keeper.sock"
-    path.unlink(missing_ok=True)  # of a keeper that was killed
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
-        os.umask(0o177)
-        server.bind(socket_path(directory))
-        server.listen()
-        try:
-            yield server
-        finally:
-            path.unlink(missing_ok=True)
-
-
-def _serve(server: socket.socket, machine: vm.Machine, answer: dict[str, object]) -> None:
-    """Answer until QEMU ends."""
-    ended = os.pidfd_open(machine.qemu_pid)
-    while True:
-        readable, _, _ = select.select([server.fileno(), ended], [], [])
-        if ended in readable:
-            return
-        connection, _ = server.accept()
-        with connection, contextlib.suppress(OSError):
-            connection.settimeout(STOP_DEADLINE)
-            connection.recv(1)
-            handed = [machine.monitor.fileno(), *(each.fileno() for each in machine.packets)]
-            socket.send_fds(connection, [json.dumps(answer).encode()], handed)
-
-
-def _whole(reason: TapUnavailable | None) -> str:
-    return f"{reason.message}; {reason.hint}" if reason else ""
-
-
-def _outlive_parent() -> None:
-    """From here on the end of the process that started this one means nothing (prctl(2))."""
-    pr_set_pdeathsig = 1
-    ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, 0)
-
-
-def _report(words: dict[str, str]) -> None:
-    """Tell the process that waits in `start`, whose pipe ends with this."""
-    os.write(1, json.dumps(words).encode())
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 1)
-    os.close(null)
-
-
-def _keep(order: dict[str, Any]) -> None:
-    directory = Path(order["directory"])
-    plan = Plan.from_json(order["plan"])
-    spec = replace(plan.spec, console=directory / CONSOLE)
-    with vm.boot(spec, plan.access, plan.state) as machine, _listening(directory) as server:
-        machine.guest.sh(":")  # sets its clock
-        machine.guest.close()
-        answer = {
-            "pid": os.getpid(),
-            "qemu_pid": machine.qemu_pid,
-            "fingerprint": plan.state.made_from,
-            "address": machine.address.to_json(),
-            "console": str(spec.console),
-            "accelerator": asdict(spec.accelerator),
-            "no_tap": _whole(machine.no_tap),
-            "restored": machine.restored,
-            "remark": machine.remark,
-        }
-        _outlive_parent()
-        _report({})
-        _serve(server, machine, answer)
-
-
-def main() -> int:
-    """Take the order on stdin, boot, report on stdout, keep the VM until it or this ends."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    try:
-        _keep(json.load(sys.stdin))
-    except LabError as error:
-        _report({"error": error.message, "hint": error.hint, "log": str(error.log or "")})
-        return error.status
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

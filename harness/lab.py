@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from harness import drivers, keeper, progress, vm
+from harness import drivers, keeper, keeping, progress, vm
 from harness.address import Address
 from harness.build import Artefacts, build
 from harness.config import Selection, build_root
@@ -41,7 +41,7 @@ def boot() -> keeper.Running:
     directory = machine_dir()
     with locked(build_root()):
         artefacts = build(Selection.load())
-        running = keeper.ask(directory)
+        running = _kept(directory)
         remedied = running is not None and bool(running.no_tap) and _tap_can_be_had()
         if running and running.fingerprint == artefacts.fingerprint and not remedied:
             say(f"boot      kept the VM that runs already (QEMU is process {running.qemu_pid})")
@@ -54,7 +54,7 @@ def boot() -> keeper.Running:
             keeper.stop(directory)
         accelerator = artefacts.accelerator
         with step("boot", f"under {accelerator.name}: {accelerator.reason}") as current:
-            running = keeper.start(directory, artefacts.plan)
+            running = keeping.start(directory, artefacts.plan)
             up = "restored" if running.restored else "up"
             current.note = f"{up} under {accelerator.name}: {accelerator.reason}"
     if running.remark:
@@ -64,6 +64,16 @@ def boot() -> keeper.Running:
     say(f"          ./lab shell, or: {how_to_reach(running.address)}")
     say(f"          console: {running.console}")
     return running
+
+
+def _kept(directory: Path) -> keeper.Running | None:
+    """The VM that runs, if this version of the lab can use it; another version's is stopped."""
+    try:
+        return keeper.ask(directory)
+    except keeper.OtherVersion:
+        say("boot      replacing a VM of another version of the lab")
+        keeper.stop(directory)
+        return None
 
 
 def _tap_can_be_had() -> bool:
@@ -83,10 +93,7 @@ def how_to_reach(address: Address) -> str:
 
 def down() -> None:
     """Stop the VM, and say so when there was none."""
-    if keeper.stop(machine_dir()):
-        say("down      the VM is stopped")
-    else:
-        say("down      no VM was running")
+    say(f"down      {keeper.stop(machine_dir()).value}")
 
 
 @contextmanager
