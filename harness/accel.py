@@ -16,7 +16,7 @@ from pathlib import Path
 
 from harness import emulator, qemu, vm
 from harness.artefact import fingerprint
-from harness.console import ConsoleFile
+from harness.console import ConsoleFile, own_console
 from harness.errors import BadCall
 from harness.progress import step
 from harness.snapshot import qemu_identity
@@ -56,13 +56,16 @@ def find_out(directory: Path, kernel: Path, initramfs: Path) -> qemu.Accelerator
     if known:
         return known
     with step("kvm", "booting a guest to see whether KVM works here") as current:
-        failure = _probe(directory / "kvm-probe.log", kernel, initramfs)
+        console = own_console(directory / "vm")
+        failure = _probe(console, kernel, initramfs)
+        console.rename(directory / "kvm-probe.log")
         if failure:
             found = qemu.Accelerator("tcg", TCG_CPU, f"KVM is here but {failure}")
         else:
             found = qemu.Accelerator("kvm", KVM_CPU, "a guest came up under KVM")
         current.note = f"{found.name}: {found.reason}"
-    beside = directory / "accelerator.json.new"
+    # A kernel that is judged is built beside another one, so this may be done twice at once.
+    beside = directory / f"accelerator.json.{os.getpid()}"
     beside.write_text(json.dumps({"host": _host(), "accelerator": asdict(found)}))
     beside.replace(directory / "accelerator.json")
     return found

@@ -5,7 +5,6 @@ A verdict, not a kernel to work with: what boot and test use stays as it was.
 """
 
 import contextlib
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,6 +13,7 @@ from pathlib import Path
 from harness import artefact, kbuild, kconfig, kunit, vm
 from harness.build import Artefacts, build
 from harness.config import SERIES_ROOT, Layout, Selection, build_root
+from harness.console import own_console
 from harness.errors import BadCall, LabError, TestsFailed
 from harness.git import git
 from harness.held import held
@@ -118,7 +118,7 @@ def _strictly(
 
 def _run(artefacts: Artefacts, directory: Path) -> tuple[list[kunit.Suite], list[str]]:
     """Boot, which runs the tests; their results and the kernel's reports."""
-    console = directory / f"console-{os.getpid()}-{LANE}.log"
+    console = own_console(directory)
     accelerator = artefacts.accelerator
     with step("boot", f"under {accelerator.name}: {accelerator.reason}") as current:
         try:

@@ -16,7 +16,7 @@ from pathlib import Path
 from harness.artefact import opened
 from harness.build import Artefacts, build
 from harness.config import Selection, build_root
-from harness.lock import locked
+from harness.lock import locked, used
 
 
 @contextmanager
@@ -35,9 +35,11 @@ def built(selection: Selection) -> Iterator[Artefacts]:
 def held(artefacts: Artefacts) -> Iterator[Artefacts]:
     """The same artefacts, under names that are good here and in all that this process starts.
 
-    For the length of the context. The caller holds the build lock until it is entered.
+    For the length of the context, in which `clean` waits. The caller holds the build lock
+    until it is entered.
     """
     with contextlib.ExitStack() as stack:
+        stack.enter_context(used(build_root()))
 
         def hold(path: Path) -> Path:
             descriptor = stack.enter_context(opened(path))

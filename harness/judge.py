@@ -17,8 +17,9 @@ from harness.build import build, origin, source_tree
 from harness.clone import clone
 from harness.config import Layout, Selection, build_root
 from harness.errors import BadCall, LabError, TestsFailed
+from harness.image import keys
 from harness.kbuild import DoesNotBuild
-from harness.lock import locked
+from harness.lock import locked, used
 from harness.patches import Commit
 from harness.progress import say
 from harness.run import run
@@ -84,18 +85,14 @@ class Trial:
     """A place where kernels are built of commits that nobody edits.
 
     selection: of the trial; its source is at `tree`. origin: the tree that the
-    commits are of, at its HEAD when this began.
+    commits are of. commits: the series, in order, as it was committed when this began;
+    none of a user's tree.
     """
 
     selection: Selection
     origin: Path
     tree: Path
-
-    def commits(self) -> tuple[Commit, ...]:
-        """The series, in order, as it is committed. Says so if more was changed."""
-        if patches.is_dirty(self.origin):
-            say(f"patches   what is not committed in {self.origin} is left out")
-        return patches.commits(self.origin)
+    commits: tuple[Commit, ...]
 
     def judge(
         self,
@@ -182,11 +179,21 @@ def trial(selection: Selection) -> Iterator[Trial]:
     if selection.commit:
         raise BadCall("the last build was of a part of the series", hint="./lab build")
     host.require()
-    with locked(build_root()):
-        source_tree(selection)
     apart = replace(selection, place=PLACE)
     layout = Layout.of(apart)
-    layout.source.mkdir(parents=True, exist_ok=True)
-    with locked(layout.source):
+    with contextlib.ExitStack() as stack:
+        with locked(build_root()):
+            stack.enter_context(used(build_root()))
+            tree = source_tree(selection)
+            commits = () if selection.tree else _committed(tree)
+            keys(layout)  # which are made once for all
+        stack.enter_context(locked(layout.source))
         clone(layout.linux, origin(apart))
-        yield Trial(apart, origin(apart), layout.linux)
+        yield Trial(apart, origin(apart), layout.linux, commits)
+
+
+def _committed(tree: Path) -> tuple[Commit, ...]:
+    """The series as it is committed. Says so if more was changed."""
+    if patches.is_dirty(tree):
+        say(f"patches   what is not committed in {tree} is left out")
+    return patches.commits(tree)

@@ -34,6 +34,7 @@ from harness.tap import TapUnavailable
 
 SOCKET = "keeper.sock"
 CONSOLE = "console.log"
+TESTED = "tests in the VM that boot left running"  # under its folder's lock
 ANSWER_LIMIT = 1 << 16
 ANSWER_DEADLINE = 5.0  # seconds
 STOP_DEADLINE = 5.0

@@ -13,9 +13,9 @@ from harness import drivers, keeper, keeping, progress, vm
 from harness.address import Address
 from harness.build import Artefacts, build
 from harness.config import Selection, build_root
-from harness.errors import BadCall
+from harness.errors import BadCall, LabError
 from harness.held import built
-from harness.lock import locked
+from harness.lock import Busy, locked, unused
 from harness.machines import early, starter
 from harness.progress import say, step
 from harness.tap import TapUnavailable, close_taps, open_taps
@@ -51,7 +51,7 @@ def boot() -> keeper.Running:
                 "has no tap, which can be had now" if remedied else "runs an older kernel or image"
             )
             say(f"boot      replacing a VM that {why}")
-            keeper.stop(directory)
+            _replace(directory)
         accelerator = artefacts.accelerator
         with step("boot", f"under {accelerator.name}: {accelerator.reason}") as current:
             running = keeping.start(directory, artefacts.plan)
@@ -72,8 +72,17 @@ def _kept(directory: Path) -> keeper.Running | None:
         return keeper.ask(directory)
     except keeper.OtherVersion:
         say("boot      replacing a VM of another version of the lab")
-        keeper.stop(directory)
+        _replace(directory)
         return None
+
+
+def _replace(directory: Path) -> None:
+    """Stop a VM for another one's sake: not under somebody's tests."""
+    try:
+        with locked(directory, keeper.TESTED, wait=False):
+            keeper.stop(directory)
+    except Busy as error:
+        raise LabError(error.message, hint="wait for it, or ./lab down boot") from None
 
 
 def _tap_can_be_had() -> bool:
@@ -155,7 +164,7 @@ def clean(everything: bool) -> None:
     from harness import unsaved
 
     root = build_root()
-    with locked(root):
+    with locked(root), unused(root):
         unsaved.refuse(root)
         keeper.stop(machine_dir())
         before = shutil.disk_usage(root).free

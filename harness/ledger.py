@@ -47,7 +47,7 @@ class Ledger:
         layout = Layout.of(place.selection)
         self.place = place
         self.file = layout.variant / "mutants.json"
-        self.commits = place.commits()
+        self.commits = place.commits
         self._logs = layout.logs / "mutants"
         self._left = left
         self._tests = artefact.fingerprint(ROOT / "tests" / "guest", ROOT / "bpf-progs")

@@ -2,22 +2,19 @@
 """The machine that a session's tests run on, and its replacement by one that is as new."""
 
 import contextlib
-import itertools
-import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
-from pathlib import Path
 
 from harness import keeper, plan, vm
 from harness.config import Selection, build_root
+from harness.console import own_console
 from harness.errors import LabError
 from harness.plan import Plan
 from harness.progress import say
 from harness.vm import LogIn, Machine
 
 Start = Callable[[], AbstractContextManager[Machine]]
-_NUMBERS = itertools.count(1)
 _begun: "list[Early]" = []
 
 
@@ -98,18 +95,10 @@ def starter(planned: Plan, *, crowded: bool = False, early: Early | None = None)
 
 
 def _start(planned: Plan, *, crowded: bool = False) -> AbstractContextManager[LogIn]:
-    spec = replace(planned.spec, console=_own_console(build_root() / "vm"), crowded=crowded)
+    spec = replace(planned.spec, console=own_console(build_root() / "vm"), crowded=crowded)
     # What has been replaced meanwhile neither takes nor leaves a state where its successor's is.
     current = planned.is_same_machine(plan.last(planned.selection))
     return vm.start(spec, planned.access, planned.state if current else None)
-
-
-def _own_console(directory: Path) -> Path:
-    """A console file that no other run of the lab writes to; those of runs that ended go."""
-    for old in directory.glob("console-*"):
-        if not Path(f"/proc/{old.stem.split('-')[1]}").exists():
-            old.unlink(missing_ok=True)
-    return directory / f"console-{os.getpid()}-{next(_NUMBERS)}.log"
 
 
 class Machines:

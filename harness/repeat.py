@@ -2,10 +2,12 @@
 """`./lab repeat`: the quick suite again and again, in random order, to find flakes."""
 
 import time
+from pathlib import Path
 
 from harness.config import Selection, build_root
 from harness.errors import BadCall, TestsFailed
 from harness.lab import build_selected
+from harness.lock import locked
 from harness.progress import say
 from harness.suiterun import QUICK, SuiteRun
 
@@ -20,9 +22,22 @@ def repeat(runs: int, at_once: int, seed: int) -> None:
     """
     if runs < 1 or at_once < 1:
         raise BadCall("repeat needs at least one run, and at least one at a time")
-    build_selected(Selection.load())
     directory = build_root() / "repeat"
-    directory.mkdir(exist_ok=True)
+    with locked(directory, "repeats the suite"):
+        build_selected(Selection.load())
+        failed = _runs(directory, runs, at_once, seed)
+    if failed:
+        first = min(failed)
+        raise TestsFailed(
+            f"{len(failed)} of {runs} runs did not pass: orders {', '.join(map(str, failed))}",
+            hint=f"./lab test -- -n 0 --random-order-bucket=global --random-order-seed={first}",
+            log=failed[first].log,
+        )
+    say(f"repeat    {runs} runs, all passed")
+
+
+def _runs(directory: Path, runs: int, at_once: int, seed: int) -> dict[int, SuiteRun]:
+    """The runs that did not pass, by the seeds of their orders."""
     for old in directory.glob("order-*.log"):
         old.unlink()
     orders = list(range(seed, seed + runs))
@@ -46,11 +61,4 @@ def repeat(runs: int, at_once: int, seed: int) -> None:
     finally:
         for run in running.values():
             run.end()
-    if failed:
-        first = min(failed)
-        raise TestsFailed(
-            f"{len(failed)} of {runs} runs did not pass: orders {', '.join(map(str, failed))}",
-            hint=f"./lab test -- -n 0 --random-order-bucket=global --random-order-seed={first}",
-            log=failed[first].log,
-        )
-    say(f"repeat    {runs} runs, all passed")
+    return failed

@@ -58,7 +58,7 @@ class Review:
 def check(selection: Selection) -> None:
     """Review all patches; raises TestsFailed if something is said against one."""
     with trial(selection) as place:
-        commits = place.commits()
+        commits = place.commits
         reviewer = _Reviewer(place, Base.load(selection.base).series_dir, commits)
         reviewer.begin()
         bad = []

@@ -23,6 +23,7 @@ from harness.fixtures import Bench
 from harness.held import built
 from harness.host import usable_processors
 from harness.lab import how_to_reach, machine_dir
+from harness.lock import locked
 from harness.machines import Early, Machines, early, starter
 from harness.pcap import Pcap
 from harness.progress import say, step
@@ -75,7 +76,7 @@ def machines_of(
 @contextmanager
 def booted_machine(selection: Selection) -> Iterator[Bench]:
     """The VM that `boot` left running. BadCall if there is none, or if it is stale."""
-    with built(selection) as artefacts:
+    with built(selection) as artefacts, locked(machine_dir(), keeper.TESTED):
         running = keeper.ask(machine_dir())
         if running is None:
             raise BadCall("no VM is running", hint="./lab boot test --here")
@@ -88,7 +89,7 @@ def booted_machine(selection: Selection) -> Iterator[Bench]:
 def _refuse_stale(running: keeper.Running, artefacts: Artefacts) -> None:
     if running.fingerprint != artefacts.fingerprint:
         raise BadCall(
-            "the VM that runs has an older kernel or image than what is built",
+            "the VM that runs has another kernel or image than what is built",
             hint="./lab boot test --here",
         )
 
@@ -126,9 +127,14 @@ def guest(
     chosen = bare or named(arguments) or any(word.startswith(CHOOSES) for word in arguments)
     quick = [] if chosen else ["-m", "not slow"]
     at_once = 0 if here or keep or pcap else side_by_side(arguments)
-    with booted_machine(selection) if here else own_machines(selection, at_once) as bench:
+    frames = build_root() / "pcap"
+    with contextlib.ExitStack() as stack:
+        if pcap:
+            stack.enter_context(locked(frames, "keeps frames"))
+        machines = booted_machine(selection) if here else own_machines(selection, at_once)
+        bench = stack.enter_context(machines)
         reports = [report.Report(provenance(selection))] if wanted else []
-        looks = [Pcap(build_root() / "pcap")] if pcap else []
+        looks = [Pcap(frames)] if pcap else []
         try:
             bench.seats.fresh, bench.seats.keep = fresh, keep
             options = [*junits, *quick, *(["--maxfail=1"] if keep else []), "-n", str(at_once)]

@@ -13,6 +13,7 @@ from harness.config import Selection, build_root
 from harness.errors import BadCall, LabError, TestsFailed
 from harness.fixtures import SEAT
 from harness.guest import Guest, GuestCommandFailed
+from harness.lock import locked
 from harness.progress import say
 
 NAME_LENGTH = 120
@@ -87,8 +88,9 @@ def trace(words: Sequence[str]) -> None:
     if "--" not in words or not words[: list(words).index("--")]:
         raise BadCall("trace takes functions, then tests", hint="./lab trace FUNCTION... -- TEST")
     at = list(words).index("--")
-    with suite.own_machines(Selection.load()) as bench:
-        plugin = Trace(words[:at], build_root() / "trace")
+    directory = build_root() / "trace"
+    with locked(directory, "traces"), suite.own_machines(Selection.load()) as bench:
+        plugin = Trace(words[:at], directory)
         try:
             passed = suite.run_tests(bench, [*words[at + 1 :], "-n", "0"], plugin)
         except KeyboardInterrupt:

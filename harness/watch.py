@@ -9,6 +9,7 @@ A change that is saved while tests run ends that run and begins the next one.
 import datetime
 import re
 import sys
+import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from pathlib import Path
 import watchfiles
 
 from harness import host
-from harness.config import ROOT, Base, Layout, Selection, build_root
+from harness.config import ROOT, Base, Layout, Selection
 from harness.environment import LAB
 from harness.errors import LabError
 from harness.progress import say
@@ -51,17 +52,19 @@ def watch(arguments: Sequence[str]) -> None:
         raise_interrupt=True,
     )
     say(f"watch     {', '.join(map(_shown, places))}; Ctrl-C ends")
-    current = _begin(set(), arguments, events)
-    try:
-        for changes in events:
-            if changes:
-                changed = {Path(name) for _, name in changes}
-                current = _begin(changed | current.end(), arguments, events)
-            elif current.run and current.run.ended():
-                current.report(current.run)
-                current = _Round(set())
-    finally:
-        current.end()
+    with tempfile.TemporaryDirectory(prefix="lab-watch-") as directory:  # others watch, too
+        log = Path(directory, "log")
+        current = _begin(set(), arguments, events, log)
+        try:
+            for changes in events:
+                if changes:
+                    changed = {Path(name) for _, name in changes}
+                    current = _begin(changed | current.end(), arguments, events, log)
+                elif current.run and current.run.ended():
+                    current.report(current.run)
+                    current = _Round(set())
+        finally:
+            current.end()
 
 
 def _places(selection: Selection) -> list[Path]:
@@ -92,7 +95,9 @@ class _Round:
         _line(self.changed, run.verdict, run.seconds)
 
 
-def _begin(changed: set[Path], arguments: Sequence[str], events: Iterator[object]) -> _Round:
+def _begin(
+    changed: set[Path], arguments: Sequence[str], events: Iterator[object], log: Path
+) -> _Round:
     """Build, and start the tests; no run if the build failed, which is said.
 
     What the build itself writes, patches applied to the tree, is not a change;
@@ -109,7 +114,7 @@ def _begin(changed: set[Path], arguments: Sequence[str], events: Iterator[object
         pass
     tests = in_order(changed, GUEST_TESTS, PROGRAMS)
     words = arguments if named(arguments) else [*QUICK, *arguments, *map(str, tests)]
-    return _Round(changed, SuiteRun(words, build_root() / "watch.log"))
+    return _Round(changed, SuiteRun(words, log))
 
 
 def in_order(changed: Iterable[Path], tests: Path, programs: Path) -> list[Path]:

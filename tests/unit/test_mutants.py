@@ -33,6 +33,7 @@ class FakeTrial:
     def origin(self) -> Path:
         return self.tree
 
+    @property
     def commits(self) -> tuple[Commit, ...]:
         return commits(self.tree)
 
