@@ -74,24 +74,33 @@ def export(layout: Layout, series_dir: Path) -> None:
 
 
 def _formatted(tree: Path, commits: Sequence[Commit], beside: Path) -> list[Path]:
-    """The commits as files in a new folder, in order.
-
-    By a repository of the lab's own, which has no configuration and no attributes but those
-    that are committed: a tree's own can change each byte.
-    """
-    view, directory = beside / "view", beside / "files"
-    clone(view, tree)
-    last = commits[-1].hash
-    names = git(view, "ls-tree", "-r", "--name-only", "-z", last).split("\0")
-    attributes = [name for name in names if Path(name).name == ".gitattributes"]
-    if attributes:  # by which functions are named in hunks
-        git(view, "checkout", last, "--", *attributes)
-    revisions = f"{commits[0].hash}^..{last}"
-    git(view, *FORMAT, "--output-directory", str(directory.resolve()), revisions)
-    files = sorted(directory.iterdir())
+    """The commits as files in a new folder, in order."""
+    seen, last = beside / "view", commits[-1].hash
+    view(tree, last, seen)
+    files = format_patches(seen, beside / "files", f"{commits[0].hash}^..{last}")
     if len(files) != len(commits):
         raise LabError(f"git format-patch made {len(files)} files of {len(commits)} commits")
     return files
+
+
+def view(tree: Path, commit: str, directory: Path) -> None:
+    """Have a repository of the lab's own that sees a tree's commits.
+
+    It has no configuration and no attributes but those that this commit has: a tree's own can
+    change each byte of a patch.
+    """
+    clone(directory, tree)
+    names = git(directory, "ls-tree", "-r", "--name-only", "-z", commit).split("\0")
+    attributes = [name for name in names if Path(name).name == ".gitattributes"]
+    if attributes:  # by which functions are named in hunks
+        git(directory, "checkout", commit, "--", *attributes)
+
+
+def format_patches(seen: Path, directory: Path, *revisions: str) -> list[Path]:
+    """A view's commits as files of a folder, in order; those without a change make none."""
+    directory.mkdir(parents=True)
+    git(seen, *FORMAT, "--output-directory", str(directory.resolve()), *revisions)
+    return sorted(directory.iterdir())
 
 
 def _refuse_unsendable(tree: Path, commits: Sequence[Commit]) -> None:

@@ -139,9 +139,7 @@ def complaints(
 def _asked(tree: Path, fragments: tuple[Path, ...]) -> str:
     """A fingerprint of what a kernel depends on besides its tree's files."""
     texts = (path.read_bytes() for path in fragments)
-    return artefact.fingerprint(
-        str(tree), *_toolchain(), KCFLAGS, LINKER, repr(REPRODUCIBLE), *texts
-    )
+    return artefact.fingerprint(str(tree), *_toolchain(), *map(repr, SETTINGS.items()), *texts)
 
 
 def _options(listing: Sequence[str], asked: str) -> str:

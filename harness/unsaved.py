@@ -14,8 +14,9 @@ from pathlib import Path
 from harness import patches
 from harness.config import SERIES_ROOT
 from harness.errors import BadCall, LabError
-from harness.export import FORMAT, UNFINISHED
-from harness.source import BASE_TAG, IDENTITY, git
+from harness.export import UNFINISHED, format_patches, view
+from harness.git import IDENTITY, look
+from harness.source import BASE_TAG
 
 HALF_MADE = "linux.new"  # harness/source.py fills it, and nobody else works there
 MANY = 200  # commits; of more none is looked for in the series' files
@@ -85,16 +86,11 @@ def work(tree: Path, series: Sequence[Sequence[str]]) -> list[str]:
         return [f"it can't be told: {' '.join(error.message.split())[:200]}"]
 
 
-def _git(tree: Path, *arguments: str) -> str:
-    """git in this tree: in a broken one it would go on to the folder above, the lab's own."""
-    return git(tree, f"--git-dir={tree / '.git'}", f"--work-tree={tree}", *arguments)
-
-
 def _commits(tree: Path, *revisions: str) -> list[Commit]:
     """The commits that no remote has, of these revisions, or of all and the stash; newest first."""
     base = [BASE_TAG] if (tree / ".git/lab-origin").exists() else []
     asked = revisions or ("--all",)
-    found = _git(tree, "log", "--format=%H%x09%ce%x09%s", *asked, "--not", *base, "--remotes")
+    found = look(tree, "log", "--format=%H%x09%ce%x09%s", *asked, "--not", *base, "--remotes")
     split = (line.split("\t", 2) for line in found.splitlines())
     return [
         Commit(name, subject, by == IDENTITY["GIT_COMMITTER_EMAIL"]) for name, by, subject in split
@@ -118,12 +114,15 @@ def _unsaved(tree: Path, commits: Sequence[Commit], series: Sequence[Sequence[st
 
 def _as_files(tree: Path, commits: Sequence[Commit]) -> dict[str, str]:
     """By a commit's hash, the digest of the file that `patches export` would write of it."""
-    digests = {}
+    digests: dict[str, str] = {}
+    if not commits:
+        return digests
     with tempfile.TemporaryDirectory() as directory:
+        seen = Path(directory, "view")
+        view(tree, commits[0].hash, seen)
         for commit in commits:
             into = Path(directory, commit.hash)
-            _git(tree, *FORMAT, "--output-directory", str(into), "-1", commit.hash)
-            for path in into.glob("*.patch"):
+            for path in format_patches(seen, into, "-1", commit.hash):
                 digests[commit.hash] = hashlib.sha256(path.read_bytes()).hexdigest()
     return digests
 
@@ -138,6 +137,6 @@ def _unfinished(tree: Path) -> list[str]:
 def _uncommitted(tree: Path) -> list[str]:
     """What is changed, staged or new; after a kill of the lab itself only what is new."""
     status = ("status", "--porcelain", "--untracked-files=normal", "--ignore-submodules=none")
-    lines = _git(tree, "-c", "core.quotePath=false", *status).splitlines()
+    lines = look(tree, "-c", "core.quotePath=false", *status).splitlines()
     all_of_it = patches.are_applied(tree) or not (tree / ".git/lab-origin").exists()
     return [f"not committed: {line[3:]}" for line in lines if all_of_it or line.startswith("??")]

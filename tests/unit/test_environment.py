@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import emulator, environment, host, judge, keeper, qemu, suiterun, watch
+from harness import emulator, environment, host, judge, qemu, suiterun, watch
 from harness.cli import main
 from harness.config import ROOT, Selection
 from harness.environment import APT, COMPILER, LAB, PIP, PROGRAM, TERMINAL, Kind
@@ -128,7 +128,7 @@ def test_so_have_a_keeper_and_a_run_of_the_suite(
 ) -> None:
     access, state = Access(tmp_path / "key", "host"), State(tmp_path, "x")
     with pytest.raises(LabError):
-        keeper.start(tmp_path, Plan(Selection(), _spec(tmp_path), access, state))
+        keeping.start(tmp_path, Plan(Selection(), _spec(tmp_path), access, state))
     assert _inherited(stand_in).isdisjoint(HOSTILE)
     assert "PYTHONSAFEPATH=1" in stand_in.read_text()
     stand_in.unlink()

@@ -13,7 +13,8 @@ from harness import clone, config, keeper, lab, patches
 from harness.config import Layout
 from harness.errors import BadCall
 from harness.export import FORMAT, export
-from harness.source import BASE_TAG, git
+from harness.git import git
+from harness.source import BASE_TAG
 
 USER = {
     f"GIT_{who}_{what}": value
