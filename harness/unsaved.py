@@ -29,11 +29,15 @@ commit it there, and ./lab patches export; or git push it to a remote of that tr
 
 @dataclass(frozen=True)
 class Commit:
-    """A commit that no remote has. by_lab: of a series' file as it then was."""
+    """A commit that no remote has.
+
+    by_lab: of a series' file as it then was. merge: of several, which no file is made of.
+    """
 
     hash: str
     subject: str
     by_lab: bool
+    merge: bool
 
     def __str__(self) -> str:
         return f"commit {self.hash[:12]} {self.subject}"
@@ -90,10 +94,11 @@ def _commits(tree: Path, *revisions: str) -> list[Commit]:
     """The commits that no remote has, of these revisions, or of all and the stash; newest first."""
     base = [BASE_TAG] if (tree / ".git/lab-origin").exists() else []
     asked = revisions or ("--all",)
-    found = look(tree, "log", "--format=%H%x09%ce%x09%s", *asked, "--not", *base, "--remotes")
-    split = (line.split("\t", 2) for line in found.splitlines())
+    found = look(tree, "log", "--format=%H%x09%P%x09%ce%x09%s", *asked, "--not", *base, "--remotes")
+    split = (line.split("\t", 3) for line in found.splitlines())
+    lab = IDENTITY["GIT_COMMITTER_EMAIL"]
     return [
-        Commit(name, subject, by == IDENTITY["GIT_COMMITTER_EMAIL"]) for name, by, subject in split
+        Commit(name, subject, by == lab, " " in parents) for name, parents, by, subject in split
     ]
 
 
@@ -121,6 +126,8 @@ def _as_files(tree: Path, commits: Sequence[Commit]) -> dict[str, str]:
         seen = Path(directory, "view")
         view(tree, commits[0].hash, seen)
         for commit in commits:
+            if commit.merge:  # of which format-patch would write another one
+                continue
             into = Path(directory, commit.hash)
             for path in format_patches(seen, into, "-1", commit.hash):
                 digests[commit.hash] = hashlib.sha256(path.read_bytes()).hexdigest()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import emulator, environment, host, judge, qemu, suiterun, watch
+from harness import emulator, environment, host, judge, keeping, qemu, suiterun, watch
 from harness.cli import main
 from harness.config import ROOT, Selection
 from harness.environment import APT, COMPILER, LAB, PIP, PROGRAM, TERMINAL, Kind

@@ -227,7 +227,7 @@ def test_nothing_is_imported_from_the_folder_where_it_is_called(
 @pytest.mark.parametrize(
     ("words", "status"),
     [
-        (["-m", "harness.keeper"], 1),  # it was given no order
+        (["-m", "harness.keeping"], 1),  # it was given no order
         (["-m", "harness", "--help"], 0),
         (["-m", "pytest", "--version"], 0),
         (["-m", "mypy", "--version"], 0),

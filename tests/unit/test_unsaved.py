@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """`clean` removes what can be made anew, and no work that is nowhere else; git is git itself."""
 
-import os
 import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,11 +24,7 @@ LINES = [f"line {number}\n" for number in range(1, 41)]
 
 def user(tree: Path, *arguments: str) -> str:
     """git as the user runs it in a tree."""
-    env = {**os.environ, **USER, "GIT_CONFIG_GLOBAL": os.devnull}
-    done = subprocess.run(
-        ["git", *arguments], cwd=tree, env=env, check=True, timeout=30, capture_output=True
-    )
-    return done.stdout.decode()
+    return git(tree, *arguments, env=USER)
 
 
 def change(tree: Path, line: int, text: str = "changed\n", name: str = "xdp.c") -> None:
@@ -96,7 +90,7 @@ def files(root: Path) -> set[Path]:
 
 def refused(root: Path) -> str:
     """What `clean` says; it has removed nothing."""
-    before = files(root) | {root / "lock"}
+    before = files(root) | {root / "lock", root / "used"}
     with pytest.raises(BadCall) as told:
         lab.clean(True)
     assert files(root) == before
@@ -138,6 +132,14 @@ def _kept(tree: Path) -> None:
 def _stashed(tree: Path) -> None:
     change(tree, 10)
     user(tree, "stash", "--quiet")
+
+
+def _merged(tree: Path) -> None:
+    """What a merge brought, between two commits of the series' files."""
+    user(tree, "checkout", "--quiet", "-b", "side", "HEAD^")
+    user(tree, "merge", "--quiet", "--no-ff", "--no-commit", "series")
+    change(tree, 10)
+    user(tree, "commit", "--quiet", "--all", "--message=both")
 
 
 def _amended(tree: Path) -> None:
@@ -204,6 +206,7 @@ def _own_repository(tree: Path) -> None:
         (_kept, "net: line 10"),
         (_in_a_worktree, "net: line 10"),
         (_stashed, "WIP on series"),
+        (_merged, "both"),
         (_amended, "better words"),
         (_dropped, "in the order of"),
         (_reordered, "in the order of"),
@@ -252,7 +255,8 @@ def test_what_was_exported_and_is_gone_from_the_files_is_work(root: Path) -> Non
 def test_what_a_remote_has_is_no_work(root: Path, tmp_path: Path) -> None:
     tree = root / "6.12/linux"
     _branch(tree)
-    user(tmp_path, "init", "--quiet", "--bare", "elsewhere")
+    (tmp_path / "elsewhere").mkdir()
+    user(tmp_path / "elsewhere", "init", "--quiet")
     user(tree, "remote", "add", "elsewhere", str(tmp_path / "elsewhere"))
     user(tree, "push", "--quiet", "elsewhere", "mine")
     assert cleaned(root)
