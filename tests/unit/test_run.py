@@ -9,8 +9,8 @@ import pytest
 from harness import run as module
 from harness.run import CommandFailed, run
 
-LONG = 30  # seconds that what is left running holds the pipe
-SOON = 5.0  # seconds: far from the above, whatever else this machine does
+LONG = 60  # seconds that what is left running holds the pipe
+SOON = 20.0  # seconds: far from the above, whatever else this machine does
 
 
 @pytest.fixture(params=["", "setsid "], ids=["in its group", "in a session of its own"])
@@ -43,18 +43,23 @@ def test_a_deadline_is_one_whatever_was_left_running(
 ) -> None:
     monkeypatch.setattr(module, "GRACE", 0.5)
     started = time.monotonic()
-    with pytest.raises(CommandFailed, match=r"not done after 0\.3 s") as caught:
-        run(["sh", "-c", f"echo first; {left} sleep {LONG}"], deadline=0.3)
+    with pytest.raises(CommandFailed, match="not done after 3 s") as caught:
+        run(["sh", "-c", f"echo first; {left} sleep {LONG}"], deadline=3)
     assert time.monotonic() - started < SOON
     assert caught.value.output == "first\n"
 
 
-def test_what_it_prints_while_it_ends_is_heard() -> None:
+def test_what_it_prints_while_it_ends_is_heard(tmp_path: Path) -> None:
     """More than a pipe holds: else it would hang there, and be killed before it has cleaned up."""
-    script = "trap 'head -c 300000 /dev/zero; echo cleaned up; exit' TERM; while :; do :; done"
-    with pytest.raises(CommandFailed) as caught:
-        run(["sh", "-c", script], deadline=0.2)
-    assert caught.value.output.endswith("\0cleaned up\n")
+
+    def interrupt(_: str) -> None:
+        raise KeyboardInterrupt
+
+    trap = "trap 'head -c 300000 /dev/zero; echo cleaned up; exit' TERM"
+    script = f"{trap}; echo ready; while :; do sleep 0.01; done"
+    with pytest.raises(KeyboardInterrupt):
+        run(["sh", "-c", script], deadline=LONG, log=tmp_path / "log", on_line=interrupt)
+    assert (tmp_path / "log").read_bytes().endswith(b"\0cleaned up\n")
 
 
 def test_lines_are_told_as_they_come_and_the_last_needs_no_end() -> None:
