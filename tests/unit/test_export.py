@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """`patches export`: the same bytes each time, the comments kept, nobody's work written over."""
 
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -175,6 +177,36 @@ def test_merges_other_trees_and_empty_commits_are_no_series(tree: Tree) -> None:
     git(tree.linux, "checkout", "--quiet", "--orphan", "other")
     git(tree.linux, "commit", "--quiet", "--message=other")
     with pytest.raises(LabError):
+        export(tree.layout, tree.series)
+    assert tree.files() == before
+
+
+def test_a_tree_without_commits_empties_no_series(tree: Tree) -> None:
+    before = tree.files()
+    git(tree.linux, "reset", "--quiet", "--hard", BASE_TAG)
+    with pytest.raises(LabError, match="has no commit since its tag base") as caught:
+        export(tree.layout, tree.series)
+    assert caught.value.hint.endswith("reflog has what was there")
+    assert tree.files() == before
+
+
+def test_nothing_is_removed_for_files_that_git_did_not_write(
+    tree: Tree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it wrote others than the lab looked for."""
+    before = tree.files()
+    real = shutil.which("git")
+    (tmp_path / "bin").mkdir()
+    wrapper = tmp_path / "bin/git"
+    wrapper.write_text(
+        f'#!/bin/sh\n{real} "$@" || exit\n'
+        'for word; do test "$directory" != next || rm "$word/0002-net-xdp-second.patch"\n'
+        "case $word in --output-directory) directory=next ;; *) directory= ;; esac; done\n"
+    )
+    wrapper.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
+    tree.commit("net: xdp: fourth", "3.c")
+    with pytest.raises(LabError, match="made 3 files of 4 commits"):
         export(tree.layout, tree.series)
     assert tree.files() == before
 
