@@ -18,7 +18,7 @@ from harness import (
     qemu,
     source,
 )
-from harness.config import Base, Layout, Selection
+from harness.config import Base, Layout, Selection, unfit
 from harness.errors import BadCall
 from harness.plan import Plan
 from harness.plan import remember as remember_plan
@@ -138,9 +138,9 @@ def _user_tree(name: str) -> Path:
     tree = Path(name)
     if not (tree / "Kconfig").is_file():
         raise BadCall(f"{tree} is not a kernel tree", hint="--tree takes its top folder")
-    if any(char.isspace() or char == ":" for char in str(tree)):
+    if wrong := unfit(tree):
         raise BadCall(
-            f"Kbuild can't build a tree below a path with spaces or colons: {tree}",
+            f"make can't take {wrong!r} in a tree's path: {tree}",
             hint="move it, or make a git worktree of it elsewhere",
         )
     return tree

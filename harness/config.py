@@ -17,18 +17,18 @@ from harness.errors import BadCall, LabError
 ROOT = Path(__file__).resolve().parent.parent
 SERIES_ROOT = ROOT / "kernel-patches"
 DEFAULT_BASE = "6.12"
+FIT = "/_.+-=@~"  # besides letters and digits, of any alphabet: what a path to build in may have
 FALLBACK_CACHE = Path(f"/var/tmp/cache-{os.getuid()}")
 
 
 def build_root() -> Path:
     """The folder of everything that is built: ROOT/build.
 
-    Kbuild refuses paths with white space or colons (the top Makefile's check
-    of its own directory), so below such a checkout `build` is a symbolic link
+    Not every path can be built in, so below another one `build` is a symbolic link
     to a folder of this checkout's own in the user's cache.
     """
     build = ROOT / "build"
-    if not _unfit(build):
+    if not unfit(build):
         build.mkdir(exist_ok=True)
         return build
     if build.is_symlink():
@@ -39,16 +39,30 @@ def build_root() -> Path:
         Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")),
         FALLBACK_CACHE,
     )
-    cache = next(path for path in caches if path.is_absolute() and not _unfit(path))
+    cache = next(path for path in caches if path.is_absolute() and not unfit(path))
     name = hashlib.sha256(os.fsencode(ROOT)).hexdigest()[:16]
     target = cache / "kernel-patch-lab" / name
+    if build.exists():  # the checkout was moved here
+        import shlex  # here: a saved machine is started without it
+
+        move = shlex.join(["mv", os.fspath(build), os.fspath(target)])
+        raise LabError(
+            f"make can't take {unfit(build)!r} in the path of {build}",
+            hint=f"mkdir -p {target.parent} && {move}, or move the checkout elsewhere",
+        )
     target.mkdir(parents=True, exist_ok=True)
     build.symlink_to(target)
     return target
 
 
-def _unfit(path: Path) -> bool:
-    return any(char.isspace() or char == ":" for char in str(path))
+def unfit(path: Path) -> str:
+    """The characters of a path for which it can't be built in, each once; "" if there are none.
+
+    Of those that are something to a shell, to make or to Kbuild at least one of them, or
+    one of the tree's scripts, fails at each (white space and ':' are refused by the top
+    Makefile), or takes the path for others too ('*').
+    """
+    return "".join(sorted({char for char in str(path) if not (char.isalnum() or char in FIT)}))
 
 
 @dataclass(frozen=True)

@@ -1,20 +1,22 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Where things are built, also below a path that Kbuild refuses; what may be asked for together."""
+"""Where things are built, also below a path that make can't take; what may be asked for at once."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from harness import config
-from harness.config import Layout, Selection, build_root
-from harness.errors import BadCall
+from harness.build import source_tree
+from harness.config import Layout, Selection, build_root, unfit
+from harness.errors import BadCall, LabError
 
 SHA256 = "0123456789abcdef" * 4
 
 
-@pytest.fixture
-def spaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    root = tmp_path / "a checkout"
+@pytest.fixture(params=[*" :#%'$\\\";&*?()[]{}<>|`!^,\n\t", "\udcff", "\u00a0"])
+def spaced(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    root = tmp_path / f"a{request.param}checkout"
     root.mkdir()
     monkeypatch.setattr(config, "ROOT", root)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -26,6 +28,18 @@ def test_a_path_that_kbuild_takes_has_its_build_folder(
 ) -> None:
     monkeypatch.setattr(config, "ROOT", tmp_path)
     assert build_root() == tmp_path / "build"
+
+
+@pytest.mark.parametrize(
+    "name", ["linux-6.12", "net_next", "~user", "me@home", "a+b", "a=b", "josé", "核"]
+)
+def test_such_a_path_is_built_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    (tmp_path / name).mkdir()
+    monkeypatch.setattr(config, "ROOT", tmp_path / name)
+    assert build_root() == tmp_path / name / "build"
+    assert not unfit(tmp_path / name)
 
 
 def test_a_path_with_a_space_builds_in_the_cache(spaced: Path, tmp_path: Path) -> None:
@@ -47,6 +61,22 @@ def test_a_cache_that_was_emptied_is_made_again(spaced: Path) -> None:
     root.rmdir()
     assert build_root() == root
     assert root.is_dir()
+
+
+def test_a_checkout_that_was_moved_keeps_what_was_built(spaced: Path, tmp_path: Path) -> None:
+    (spaced / "build").mkdir()
+    (spaced / "build/work").touch()
+    with pytest.raises(LabError, match="make can't take") as told:
+        build_root()
+    subprocess.run(["sh", "-c", told.value.hint.partition(", or ")[0]], check=True, timeout=10)
+    assert (build_root() / "work").exists()
+
+
+def test_a_tree_that_make_can_not_take_is_refused(spaced: Path) -> None:
+    (spaced / "Kconfig").touch()
+    with pytest.raises(BadCall, match=r"make can't take .* in a tree's path") as told:
+        source_tree(Selection(tree=str(spaced)))
+    assert told.value.status == 2
 
 
 def test_a_cache_with_a_space_is_no_way_out(
