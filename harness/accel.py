@@ -16,6 +16,7 @@ from pathlib import Path
 
 from harness import emulator, qemu, vm
 from harness.artefact import fingerprint
+from harness.config import machine_dir
 from harness.console import ConsoleFile, own_console
 from harness.errors import BadCall
 from harness.progress import step
@@ -56,9 +57,9 @@ def find_out(directory: Path, kernel: Path, initramfs: Path) -> qemu.Accelerator
     if known:
         return known
     with step("kvm", "booting a guest to see whether KVM works here") as current:
-        console = own_console(directory / "vm")
+        console = own_console(machine_dir())
         failure = _probe(console, kernel, initramfs)
-        console.rename(directory / "kvm-probe.log")
+        console.rename(console.with_name("kvm-probe.log"))
         if failure:
             found = qemu.Accelerator("tcg", TCG_CPU, f"KVM is here but {failure}")
         else:

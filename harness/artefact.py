@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from harness import private
+
 STAMP = ".fingerprint"
 
 
@@ -68,7 +70,7 @@ def make(directory: Path, wanted: str, fill: Callable[[Path], None]) -> bool:
         return False
     beside = directory.with_name(f"{directory.name}.new")
     shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
+    beside.mkdir(parents=True, mode=private.MODE)  # keys are among them, and images with keys
     fill(beside)
     stamp(beside, wanted, beside.iterdir())
     if directory.exists():

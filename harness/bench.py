@@ -20,7 +20,7 @@ from dataclasses import asdict, astuple, dataclass, replace
 
 from harness import qemu, vm
 from harness.bpf import Bpf, Object, attach, observe, u32
-from harness.config import Layout, Selection, build_root
+from harness.config import Layout, Selection, machine_dir
 from harness.console import own_console
 from harness.devices import Nic
 from harness.errors import LabError
@@ -127,7 +127,7 @@ def _counting_machine(selection: Selection) -> Iterator[tuple[Bpf, Nic]]:
         "tcg,thread=single", "Nehalem,+rdrand", "icount counts instructions"
     )
     with built(selection) as artefacts:
-        console = own_console(build_root() / "vm")
+        console = own_console(machine_dir())
         spec = replace(artefacts.spec(console), accelerator=counting, cpus=1, icount=True)
         with vm.boot(spec, artefacts.access) as machine:
             if not machine.packets:

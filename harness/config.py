@@ -12,6 +12,7 @@ import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from harness import private
 from harness.errors import BadCall, LabError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -32,9 +33,7 @@ def build_root() -> Path:
         build.mkdir(exist_ok=True)
         return build
     if build.is_symlink():
-        target = build.readlink()  # made under another HOME, perhaps
-        target.mkdir(parents=True, exist_ok=True)
-        return target
+        return _in_cache(build.readlink())  # made under another HOME, perhaps
     caches = (
         Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")),
         FALLBACK_CACHE,
@@ -50,9 +49,21 @@ def build_root() -> Path:
             f"make can't take {unfit(build)!r} in the path of {build}",
             hint=f"mkdir -p {target.parent} && {move}, or move the checkout elsewhere",
         )
-    target.mkdir(parents=True, exist_ok=True)
+    target = _in_cache(target)
     build.symlink_to(target)
     return target
+
+
+def _in_cache(target: Path) -> Path:
+    if target.is_relative_to(FALLBACK_CACHE):
+        private.claim(FALLBACK_CACHE)
+    target.mkdir(parents=True, exist_ok=True)
+    return target
+
+
+def machine_dir() -> Path:
+    """The folder of the VM that `boot` leaves running, of all VMs' consoles, and of sockets."""
+    return private.folder(build_root() / "vm")
 
 
 def unfit(path: Path) -> str:

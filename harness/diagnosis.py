@@ -180,7 +180,7 @@ def _kvm_remedy(reason: str, facts: Facts) -> str:
     if "but" in reason and "hypervisor" in facts.cpu_flags:
         return "nested virtualization does not work in this VM: mend it in the VM's host"
     if "but" in reason:
-        return "see build/kvm-probe.log; LAB_ACCEL=kvm uses KVM all the same"
+        return "see build/vm/kvm-probe.log; LAB_ACCEL=kvm uses KVM all the same"
     if facts.container:
         return f"add the user to the group that has /dev/kvm here: --group-add {facts.kvm_group}"
     return f"usermod -aG {facts.kvm_group} $USER as root, and log in again"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from harness import artefact, kbuild, kconfig, kunit, vm
 from harness.build import Artefacts, build
-from harness.config import SERIES_ROOT, Layout, Selection, build_root
+from harness.config import SERIES_ROOT, Layout, Selection, build_root, machine_dir
 from harness.console import own_console
 from harness.errors import BadCall, LabError, TestsFailed
 from harness.git import git
@@ -51,7 +51,7 @@ def run_tests(artefacts: Artefacts) -> None:
     Raises TestsFailed for a case that did not pass, or a report of the kernel,
     kunit.DoesNotRun if a suite did not run.
     """
-    suites, splats = _run(artefacts, build_root() / "vm")
+    suites, splats = _run(artefacts, machine_dir())
     for suite in suites:
         passed = sum(case.passed and not case.skipped for case in suite.cases)
         say(f"kunit     {suite.name}: {passed} of {suite.planned} cases passed")

@@ -7,7 +7,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from harness import artefact
+from harness import artefact, private
 from harness.bpftool import Tools
 from harness.config import ROOT, Layout
 from harness.errors import LabError
@@ -68,6 +68,7 @@ def keys(layout: Layout) -> Keys:
         (path / "id_ed25519.pub").write_bytes(public + b" lab\n")
 
     artefact.make(directory, "ed25519", fill)
+    private.tighten(directory)
     return Keys(directory / "id_ed25519", (directory / "host_key.pub").read_text().strip())
 
 
@@ -106,6 +107,7 @@ def image(layout: Layout, kernel: Kernel, tools: Tools) -> Image:
             current.note = f"{len(packed) / 1e6:.1f} MB"
 
     artefact.make(directory, wanted, fill)
+    private.tighten(directory)  # in it is the guest's private key
     return Image(directory / "initramfs.cpio.gz", wanted)
 
 

@@ -17,7 +17,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from harness import environment, keeper, run, vm
+from harness import environment, keeper, private, run, vm
 from harness.errors import LabError
 from harness.plan import Plan
 from harness.tap import TapUnavailable
@@ -33,7 +33,7 @@ def start(directory: Path, plan: Plan) -> keeper.Running:
 
     Until then the keeper dies with this process. Raises the keeper's error.
     """
-    directory.mkdir(parents=True, exist_ok=True)
+    private.folder(directory)
     log = directory / "keeper.log"
     process = run.start(
         [sys.executable, "-m", "harness.keeping"],

@@ -12,18 +12,13 @@ from pathlib import Path
 from harness import drivers, keeper, keeping, progress, vm
 from harness.address import Address
 from harness.build import Artefacts, build
-from harness.config import Selection, build_root
+from harness.config import Selection, build_root, machine_dir
 from harness.errors import BadCall, LabError
 from harness.held import built
 from harness.lock import Busy, locked, unused
 from harness.machines import early, starter
 from harness.progress import say, step
 from harness.tap import TapUnavailable, close_taps, open_taps
-
-
-def machine_dir() -> Path:
-    """The folder of the VM that `boot` leaves running: console, keeper's log and socket."""
-    return build_root() / "vm"
 
 
 def build_selected(selection: Selection) -> Artefacts:

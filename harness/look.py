@@ -13,11 +13,10 @@ from pathlib import Path
 
 from harness import kbuild, keeper
 from harness.build import build
-from harness.config import Layout, Selection, build_root
+from harness.config import Layout, Selection, build_root, machine_dir
 from harness.console import ConsoleFile, plain
 from harness.environment import TERMINAL
 from harness.errors import BadCall, LabError
-from harness.lab import machine_dir
 from harness.lock import locked
 from harness.monitor import Monitor, MonitorError
 from harness.run import start

@@ -18,9 +18,9 @@ from pathlib import Path
 
 from harness import environment, keeper
 from harness.build import build
-from harness.config import ROOT, Layout, Selection, build_root
+from harness.config import ROOT, Layout, Selection, build_root, machine_dir
 from harness.kbuild import bzimage
-from harness.lab import build_selected, machine_dir
+from harness.lab import build_selected
 from harness.lock import locked
 from harness.progress import say, step
 from harness.run import CommandFailed, run

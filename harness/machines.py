@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 
 from harness import keeper, plan, vm
-from harness.config import Selection, build_root
+from harness.config import Selection, machine_dir
 from harness.console import own_console
 from harness.errors import LabError
 from harness.plan import Plan
@@ -59,7 +59,7 @@ class Early:
 def begin() -> Early:
     """Start the machine that `early` is to give; not if there is one that `boot` left."""
     made = Early(Selection.load())
-    if not keeper.listens(build_root() / "vm"):
+    if not keeper.listens(machine_dir()):
         made.start()
         _begun.append(made)
     return made
@@ -95,7 +95,7 @@ def starter(planned: Plan, *, crowded: bool = False, early: Early | None = None)
 
 
 def _start(planned: Plan, *, crowded: bool = False) -> AbstractContextManager[LogIn]:
-    spec = replace(planned.spec, console=own_console(build_root() / "vm"), crowded=crowded)
+    spec = replace(planned.spec, console=own_console(machine_dir()), crowded=crowded)
     # What has been replaced meanwhile neither takes nor leaves a state where its successor's is.
     current = planned.is_same_machine(plan.last(planned.selection))
     return vm.start(spec, planned.access, planned.state if current else None)

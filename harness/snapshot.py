@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from harness import qemu
+from harness import private, qemu
 from harness.artefact import fingerprint, move
 from harness.errors import LabError
 from harness.monitor import Monitor
@@ -78,6 +78,7 @@ class State:
         """The state, None if there is none. Raises Unusable if it is another machine's."""
         if not self.directory.exists():
             return None
+        private.tighten(self.directory)
         try:
             manifest = json.loads((self.directory / MANIFEST).read_bytes())
             key, digests = manifest["key"], {name: manifest[name] for name in (RAM, DEVICES)}
@@ -103,7 +104,7 @@ class State:
         """
         self._remove_half_written()
         beside = self._beside("new")
-        beside.mkdir(parents=True)
+        beside.mkdir(parents=True, mode=private.MODE)
         try:
             manifest = {"key": self._key(spec)}
             with (beside / DEVICES).open("wb+") as devices, (beside / RAM).open("wb") as copy:

@@ -16,13 +16,13 @@ import pytest
 
 from harness import fixtures, keeper, report
 from harness.build import Artefacts
-from harness.config import ROOT, Selection, build_root
+from harness.config import ROOT, Selection, build_root, machine_dir
 from harness.environment import of_tests
 from harness.errors import BadCall, TestsFailed
 from harness.fixtures import Bench
 from harness.held import built
 from harness.host import usable_processors
-from harness.lab import how_to_reach, machine_dir
+from harness.lab import how_to_reach
 from harness.lock import locked
 from harness.machines import Early, Machines, early, starter
 from harness.pcap import Pcap

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from harness import ahead, machines, plan
+from harness import ahead, config, machines, plan
 from harness.config import ROOT, Selection
 from harness.errors import LabError
 
@@ -66,7 +66,7 @@ def starts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
         yield object()
         done.append("ended")
 
-    monkeypatch.setattr(machines, "build_root", lambda: tmp_path)
+    monkeypatch.setattr(config, "ROOT", tmp_path)
     monkeypatch.setattr(plan, "last", lambda _: GUESS)
     monkeypatch.setattr(machines, "_start", start)
     monkeypatch.setattr(machines, "_begun", [])
@@ -91,8 +91,7 @@ def test_who_wants_another_one_gets_another_one(starts: list[str]) -> None:
 
 
 def test_none_is_begun_beside_one_that_boot_left(starts: list[str], tmp_path: Path) -> None:
-    (tmp_path / "vm").mkdir()
-    (tmp_path / "vm/keeper.sock").touch()
+    (config.machine_dir() / "keeper.sock").touch()
     with ahead.of(["shell"]):
         assert starts == []
 

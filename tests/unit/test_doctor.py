@@ -113,7 +113,7 @@ def test_a_good_machine_has_no_trouble() -> None:
             tcg("KVM is here but QEMU aborted with it", "vmx"),
             "accelerator",
             SLOWS,
-            "see build/kvm-probe.log",
+            "see build/vm/kvm-probe.log",
         ),
         (
             replace(GOOD, tap=TapUnavailable("no tap: unshare failed", hint="run as root")),

@@ -138,11 +138,11 @@ def test_tests_in_the_vm_have_it_for_themselves(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(keeper, "ask", ask)
     with pytest.raises(Reached), suite.booted_machine(Selection()):
         pass
-    assert not is_locked(lab.machine_dir())
+    assert not is_locked(config.machine_dir())
 
 
 def test_boot_replaces_no_vm_in_which_tests_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    directory = lab.machine_dir()
+    directory = config.machine_dir()
     stopped: list[Path] = []
     monkeypatch.setattr(keeper, "stop", stopped.append)
     with locked(directory, keeper.TESTED):

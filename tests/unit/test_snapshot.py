@@ -199,3 +199,16 @@ def test_a_state_that_is_replaced_stays_for_who_has_it_open(state: State, ram: i
     with opened(state) as saved:
         saved.verify()
         assert os.pread(saved.ram.fileno(), 6, 0) == b"second"
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o077], ids=oct)
+def test_a_guests_memory_is_its_owners_alone(state: State, ram: int, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        state.save(SPEC, Machine(), ram)
+        assert state.directory.stat().st_mode & 0o777 == 0o700
+        state.directory.chmod(0o755)  # as older versions of the lab left it
+        opened(state).__exit__()
+        assert state.directory.stat().st_mode & 0o777 == 0o700
+    finally:
+        os.umask(before)
