@@ -59,7 +59,8 @@ def find_out(directory: Path, kernel: Path, initramfs: Path) -> qemu.Accelerator
     with step("kvm", "booting a guest to see whether KVM works here") as current:
         console = own_console(machine_dir())
         failure = _probe(console, kernel, initramfs)
-        console.rename(console.with_name("kvm-probe.log"))
+        for suffix in (".log", ".qemu"):
+            console.with_suffix(suffix).rename(console.with_name(f"kvm-probe{suffix}"))
         if failure:
             found = qemu.Accelerator("tcg", TCG_CPU, f"KVM is here but {failure}")
         else:

@@ -112,7 +112,8 @@ def _remove_unused(directory: Path) -> None:
     """Remove what was replaced by this folder, now or before, and nobody has opened."""
     for old in directory.parent.glob(f"{directory.name}.old*"):
         descriptor = os.open(old, os.O_RDONLY | os.O_CLOEXEC)
-        with contextlib.suppress(BlockingIOError):
+        # NFS locks nothing exclusively that is not open for writing: there it stays.
+        with contextlib.suppress(OSError):
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(old, ignore_errors=True)
         os.close(descriptor)
