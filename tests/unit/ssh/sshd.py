@@ -3,6 +3,7 @@
 
 import contextlib
 import io
+import os
 import signal
 import socket
 import subprocess
@@ -37,7 +38,8 @@ class Server(paramiko.ServerInterface):
         self.resized = threading.Event()
         self.pending: threading.Thread | None = None
         self.authorized = new_key()
-        threading.Thread(target=self._serve, daemon=True).start()
+        self._serving = threading.Thread(target=self._serve, daemon=True)
+        self._serving.start()
 
     def _serve(self) -> None:
         while True:
@@ -57,6 +59,9 @@ class Server(paramiko.ServerInterface):
             transport.start_server(event=threading.Event(), server=self)
 
     def close(self) -> None:
+        # Woken up and gone before the descriptor is: its number is the next server's.
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self._serving.join(TIMEOUT)
         self.listener.close()
         self.vanish()
         for process in self.processes:
@@ -89,12 +94,13 @@ class Server(paramiko.ServerInterface):
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
         if b"refuse me" in command or len(command) > MAX_COMMAND:
             return False
+        peer: Any = channel.getpeername()
         process = subprocess.Popen(
             ["/bin/sh", "-c", command],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=self.environment,
+            env={**self.environment, "SSH_CONNECTION": f"{peer[0]} {peer[1]} to {os.getpid()}"},
         )
         self.processes.append(process)
         self.pending = threading.Thread(target=self._attend, args=(channel, process), daemon=True)
@@ -137,13 +143,14 @@ class Server(paramiko.ServerInterface):
         status = process.wait()
         for output in outputs:
             output.join()
-        if status >= 0:
-            channel.send_exit_status(status)
-        elif -status in TOLD:
-            message = _exit_signal(channel, signal.Signals(-status))
-            transport: Any = channel.transport
-            transport._send_user_message(message)
-        channel.close()
+        with contextlib.suppress(EOFError, OSError):  # the client may be gone
+            if status >= 0:
+                channel.send_exit_status(status)
+            elif -status in TOLD:
+                message = _exit_signal(channel, signal.Signals(-status))
+                transport: Any = channel.transport
+                transport._send_user_message(message)
+            channel.close()
 
 
 def _exit_signal(channel: Any, number: signal.Signals) -> paramiko.Message:
