@@ -17,16 +17,17 @@ import threading
 import time
 from base64 import b64decode
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 import paramiko
 
-from harness import terminal, transfer
+from harness import hangup, terminal, transfer
 from harness.address import USER, Address, GuestGone
 from harness.channel import GuestCommandFailed, GuestTimeout, Sink, Transport, converse
-from harness.errors import EXIT_INTERRUPTED, LabError
+from harness.errors import LabError
 
 # paramiko logs tracebacks of its own thread; what they say is in our errors.
 _LOG = "harness.guest.paramiko"
@@ -183,9 +184,10 @@ class Guest:
             return run(source.feed, *sinks, done=source.stop)
 
     def interact(self) -> int:
-        """A login shell on this process's terminal, until it ends or Ctrl-] is pressed.
+        """A login shell on this process's terminal, until it ends; its exit status.
 
-        Without a terminal on stdin: a shell that reads its commands from there.
+        Raises terminal.Left when Ctrl-] is pressed. Without a terminal on stdin: a shell
+        that reads its commands from there.
         """
         output = sys.stdout.buffer
         if sys.stdin is None or not sys.stdin.isatty():
@@ -205,19 +207,20 @@ class Guest:
             terminal.Source(fd, leave=terminal.LEAVE, resized=resized) as source,
             terminal.raw(fd, resized=source.resize),
         ):
-            try:
-                return converse(
-                    self._transport,
-                    "exec /bin/sh -l",
-                    source.feed,
-                    _flushing(output),
-                    _flushing(output),
-                    prepare=prepare,
-                    done=source.stop,
-                    prefix=self._prefix(),
-                )
-            except terminal.Left:
-                return EXIT_INTERRUPTED
+            return converse(
+                self._transport,
+                "exec /bin/sh -l",
+                source.feed,
+                _flushing(output),
+                _flushing(output),
+                prepare=prepare,
+                done=source.stop,
+                prefix=self._prefix(),
+            )
+
+    def hung_up(self) -> AbstractContextManager[None]:
+        """What this connection's commands leave running ends with it, see `hangup.hung_up`."""
+        return hangup.hung_up(self._transport)
 
     def put(self, files: Sequence[Path], directory: str) -> None:
         """Copy files and directories into a directory of the guest, see `transfer.put`."""

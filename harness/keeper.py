@@ -233,7 +233,10 @@ def stop(directory: Path) -> Stopped:
 
 @contextmanager
 def attached(running: Running, directory: Path) -> Iterator[vm.Machine]:
-    """Log into a VM that a keeper holds; leaving it leaves the VM as it is."""
+    """Log into a VM that a keeper holds; leaving it leaves the VM as it is.
+
+    Left by an error, it ends what was started in the guest.
+    """
     with contextlib.ExitStack() as stack:
         connections = [
             stack.enter_context(socket.socket(fileno=fd))
@@ -245,6 +248,7 @@ def attached(running: Running, directory: Path) -> Iterator[vm.Machine]:
         guest = Guest.negotiate(running.address, deadline=vm.BOOT_DEADLINE, knock=knock)
         stack.callback(guest.close)
         guest.log_in()
+        stack.enter_context(guest.hung_up())
         yield vm.Machine(
             guest=guest,
             address=running.address,

@@ -13,12 +13,13 @@ from harness import drivers, keeper, keeping, progress, vm
 from harness.address import Address
 from harness.build import Artefacts, build
 from harness.config import Selection, build_root, machine_dir
-from harness.errors import BadCall, LabError
+from harness.errors import EXIT_INTERRUPTED, BadCall, LabError
 from harness.held import built
 from harness.lock import Busy, locked, unused
 from harness.machines import early, starter
 from harness.progress import say, step
 from harness.tap import TapUnavailable, close_taps, open_taps
+from harness.terminal import Left
 
 
 def build_selected(selection: Selection) -> Artefacts:
@@ -116,10 +117,14 @@ def shell(command: str | None) -> int:
     """
     progress.use_stderr()
     running = keeper.ask(machine_dir())
-    with keeper.attached(running, machine_dir()) if running else _own_machine() as machine:
-        if command is None:
-            return machine.guest.interact()
-        return machine.guest.stream(command, sys.stdin.buffer, sys.stdout.buffer, sys.stderr.buffer)
+    try:
+        with keeper.attached(running, machine_dir()) if running else _own_machine() as machine:
+            if command is None:
+                return machine.guest.interact()
+            streams = sys.stdin.buffer, sys.stdout.buffer, sys.stderr.buffer
+            return machine.guest.stream(command, *streams)
+    except Left:  # a guest that hangs, perhaps: no last words to it
+        return EXIT_INTERRUPTED
 
 
 @contextmanager

@@ -4,12 +4,16 @@
 import os
 import random
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from harness.errors import BadCall
 from harness.guest import Guest
+from harness.seat import RESET_SCRIPT
+from harness.vm import Machine
 
 pytestmark = pytest.mark.unchanged
 
@@ -65,3 +69,44 @@ def test_the_tools_are_iproute2s_own_and_not_busyboxs(guest: Guest) -> None:
 
 def test_the_host_is_out_of_the_guests_reach(guest: Guest) -> None:
     assert guest.run("timeout 3 nc -w 2 10.0.2.2 22 </dev/null").status != 0
+
+
+@contextmanager
+def another_client(machine: Machine) -> Iterator[Guest]:
+    address, deadline = machine.address, 30.0
+    knock = address.knock(deadline)
+    with Guest.negotiate(address, deadline=deadline, knock=knock) as guest:
+        guest.log_in()
+        yield guest
+
+
+DAEMON = "sleep 600 </dev/null >/dev/null 2>&1 & echo $!"
+
+
+def test_what_runs_ends_with_a_client_that_is_lost(machine: Machine) -> None:
+    with another_client(machine) as client, suppress(KeyboardInterrupt), client.hung_up():
+        pid = client.sh(f"setsid {DAEMON}").strip()
+        raise KeyboardInterrupt
+    machine.guest.sh(f"while [ -e /proc/{pid} ]; do sleep 0.05; done")
+
+
+def test_what_runs_outlives_a_client_that_went_in_good_order(machine: Machine) -> None:
+    """Each time: dropbear may drop what it was sent last."""
+    for _ in range(10):
+        with another_client(machine) as client, client.hung_up():
+            pid = client.sh(DAEMON).strip()
+        # What would end it is the last that runs of that connection.
+        watched = "grep -qs '^#[ ]hangup.sh' /proc/[0-9]*/cmdline"
+        machine.guest.sh(f"while {watched}; do sleep 0.05; done")
+        machine.guest.sh(f"kill {pid}")
+
+
+def test_a_reset_spares_the_watch_of_its_connection(machine: Machine) -> None:
+    with another_client(machine) as client:
+        with client.hung_up():
+            pid = client.sh(DAEMON).strip()
+            client.sh("set -- '' reset; . /proc/self/fd/0", stdin=RESET_SCRIPT)
+            assert client.run(f"kill -0 {pid}").status != 0
+            pid = client.sh(DAEMON).strip()
+            client.close()
+        machine.guest.sh(f"while [ -e /proc/{pid} ]; do sleep 0.05; done")

@@ -18,7 +18,20 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     path = os.environ["PATH"]
     if busybox := shutil.which("busybox"):
         applets = tmp_path_factory.mktemp("applets")
-        for name in ("tar", "stat", "cat", "mv", "mkdir", "rm"):
+        for name in (
+            "cat",
+            "dd",
+            "env",
+            "grep",
+            "mkdir",
+            "mv",
+            "rm",
+            "sleep",
+            "sort",
+            "stat",
+            "tar",
+            "tr",
+        ):
             (applets / name).symlink_to(busybox)
         path = f"{applets}:{path}"
     return {"PATH": path}

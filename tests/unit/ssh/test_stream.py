@@ -17,6 +17,7 @@ import pytest
 
 from harness.channel import _Worker
 from harness.guest import Guest
+from harness.terminal import Left
 from tests.unit.ssh.sshd import BIG, TIMEOUT, Server
 
 
@@ -123,5 +124,6 @@ def test_interact_is_left_by_its_key(guest: Guest, monkeypatch: pytest.MonkeyPat
     with os.fdopen(terminal, "r") as stdin:
         monkeypatch.setattr(sys, "stdin", stdin)
         monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO()))
-        assert guest.interact() == 130
+        with pytest.raises(Left):
+            guest.interact()
     os.close(controller)
