@@ -5,7 +5,7 @@ import errno
 
 import pytest
 
-from harness.bpf import Bpf, BpfError, Object, run_once
+from harness.bpf import Bpf, BpfError, Object
 from harness.devices import Nic
 from harness.guest import Guest
 from harness.hints import (
@@ -21,7 +21,7 @@ from harness.hints import (
     seen,
 )
 from harness.oracle import RssType
-from harness.packets import KINDS, build, random_flows, random_frames
+from harness.packets import random_frames
 from harness.topology import To, redirect
 
 STORE = Object("store_hints")
@@ -68,17 +68,6 @@ def test_a_second_call_replaces_its_own_field_only(bpf: Bpf, nic: Nic, seed: int
     assert len(records) == 4
     for at, hints in second.items():
         assert seen(records[at]) == hints.over(STORED.over(UNSET)), hints
-
-
-def test_at_the_bound_of_a_test_run_there_is_room(bpf: Bpf, seed: int) -> None:
-    """No driver of the guest gives less headroom than -ENOSPC takes, and nor does a test run."""
-    room = 256 - 64  # XDP_PACKET_HEADROOM, struct xdp_frame
-    (flow,) = random_flows(1, seed, KINDS)
-    frame, run = build(flow, 7).data, STORE.program("pass")
-    bpf.run([STORE.load(), *give(STORE, {7: STORED}), run_once(run, bytes(room), frame)])
-    assert returned(bpf.dump(STORE.map("returned"))) == {7: DONE}
-    with pytest.raises(BpfError, match="Invalid argument"):
-        bpf.run([run_once(run, bytes(room + 4), frame)])
 
 
 @pytest.mark.parametrize(
