@@ -157,6 +157,18 @@ def check(_: Context) -> None:
     check_.check()
 
 
+@verb("hosttests", Group.PROVE, takes={"word": "[foreign | fuzz]"}, iterable=["word"], name="host")
+def host(_: Context, word: list[str]) -> None:
+    """Test what of the series needs no guest: the store's encoding.
+
+    foreign: compiled for other machines, big-endian and 32-bit ones, and emulated.
+    fuzz: with libFuzzer, for a minute.
+    """
+    from harness import hosttests
+
+    hosttests.host_tests(word)
+
+
 @verb(
     "series",
     Group.SERIES,

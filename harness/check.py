@@ -8,6 +8,7 @@ from harness import host
 from harness.config import ROOT
 from harness.environment import LAB
 from harness.errors import TestsFailed
+from harness.hosttests import host_tests
 from harness.progress import say, step
 from harness.run import CommandFailed, run
 from harness.suite import guest
@@ -20,7 +21,7 @@ EVERYTHING = ("-m", "", str(GUEST_TESTS), str(LAB_TESTS))
 
 
 def check() -> None:
-    """Lint, types, unit tests, guest tests, the lab's own among them: all, then the verdict."""
+    """Lint, types, unit tests, guest tests, the lab's own, host tests: all, then the verdict."""
     host.require()  # unit tests need git, gcc and QEMU as well
     python = [sys.executable, "-m"]
     steps = {
@@ -35,6 +36,10 @@ def check() -> None:
         guest(EVERYTHING)
     except TestsFailed:
         failed.append("guest")
+    try:
+        host_tests([])
+    except TestsFailed:
+        failed.append("host")
     if failed:
         raise TestsFailed(f"failed: {', '.join(failed)}")
     say("check     all passed")
