@@ -231,23 +231,28 @@ def repeat(_: Context, runs: int = 50, at_once: int = 2, seed: int = 1) -> None:
     repeat_.repeat(runs, at_once, seed)
 
 
-@verb("bench", Group.PROVE, takes={"word": "[loop]"}, iterable=["word"])
+@verb("bench", Group.PROVE, takes={"word": "[loop | encodings]"}, iterable=["word"])
 def bench(_: Context, word: list[str]) -> None:
     """Count what the series costs, in guest instructions.
 
     Builds the bare kernel too. With loop: time what a developer waits for, from an
-    edit to a verdict, beside virtme-ng where that is installed.
+    edit to a verdict, beside virtme-ng where that is installed. With encodings:
+    only the store's encoding beside its rivals, on this machine's CPU.
     """
     from harness import bench as bench_
-    from harness import loop
+    from harness import encodings, loop
     from harness.config import Selection
 
-    if word not in ([], ["loop"]):
-        raise BadCall(f"bench does not know {shlex.join(word)}", hint="./lab bench, or bench loop")
-    if word:
+    if word not in ([], ["loop"], ["encodings"]):
+        hint = "./lab bench, bench loop or bench encodings"
+        raise BadCall(f"bench does not know {shlex.join(word)}", hint=hint)
+    if word == ["loop"]:
         loop.report()
-    else:
-        bench_.report(Selection.load())
+        return
+    selection = Selection.load()
+    if not word:
+        bench_.report(selection)
+    encodings.report(selection)
 
 
 @verb("doctor", Group.HOST)

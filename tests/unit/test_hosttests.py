@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness import foreign, fuzz, host, hosttests
+from harness.encodings import EMPTY, Cost, table
 from harness.errors import BadCall, LabError
 from harness.foreign import Kernel, compile_files
 from harness.host import Family, Need
@@ -93,3 +94,17 @@ def test_a_process_that_dies_of_a_call_says_why(tmp_path: Path) -> None:
         pytest.raises(AssertionError, match=r"exit status 3\nheap-buffer-overflow"),
     ):
         store.ask("get", 0, b"", 0)
+
+
+def test_costs_are_a_table_of_encodings() -> None:
+    costs = [
+        Cost("series", EMPTY, 1, 24, 3.0, 3, 2.1),
+        Cost("series", "get, hit", 4, 48, 45.0, 45, 7.25),
+        Cost("tlv", EMPTY, 1, 10, 3.0, 3, 2.2),
+        Cost("tlv", "get, hit", 4, 40, 64.0, 91, 10.5),
+    ]
+    assert [line.split() for line in table(costs)] == [
+        ["bytes,", "instructions", "(most),", "ns", "series", "tlv"],
+        ["empty", "function", "3,", "2.1", "3,", "2.2"],
+        ["get,", "hit,", "keys:", "4", "48,", "45,", "7.2", "40,", "64", "(91),", "10.5"],
+    ]
