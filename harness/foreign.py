@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness import artefact
-from harness.host import Need, usable_processors
-from harness.run import run
+from harness.host import Need
+from harness.make import make
 from harness.userspace import Platform
 
 MAKE_DEADLINE = 600.0  # seconds; the first time makes Kbuild's own programs, 20 s of work
@@ -47,18 +47,18 @@ def compile_files(tree: Path, directory: Path, kernel: Kernel, files: Sequence[s
     directory: for the objects, which make keeps; kernels of one configuration share them.
     """
     settings = [f"O={directory}", f"ARCH={kernel.arch}", f"CC={kernel.compiler}"]
-    make = ["make", "-s", "-C", str(tree), f"-j{usable_processors()}", *settings]
     wanted = artefact.fingerprint(str(tree), kernel.options)
     stamp = directory / CONFIGURED
     if not stamp.exists() or stamp.read_text() != wanted:
         directory.mkdir(parents=True, exist_ok=True)
         fragment = directory / "fragment"
         fragment.write_text(kernel.options)
-        run([*make, "allnoconfig", f"KCONFIG_ALLCONFIG={fragment}"], deadline=MAKE_DEADLINE)
+        asked = f"KCONFIG_ALLCONFIG={fragment}"
+        make(tree, [*settings, asked], "allnoconfig", deadline=MAKE_DEADLINE)
         stamp.write_text(wanted)
     objects = [Path(name).with_suffix(".o") for name in files]
     own = [f"CFLAGS_{path.name}={kernel.flags}" for path in objects]
-    run([*make, *own, *objects], deadline=MAKE_DEADLINE)
+    make(tree, [*settings, *own], *map(str, objects), deadline=MAKE_DEADLINE)
 
 
 def _platform(name: str, triple: str, emulator: str, libc: str, big: bool) -> Platform:

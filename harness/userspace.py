@@ -20,7 +20,7 @@ from typing import IO, Literal
 
 from harness.config import ROOT
 from harness.host import Need
-from harness.run import Argv, dying_with_parent, run
+from harness.run import Argv, run, start
 
 SOURCES = ROOT / "tests" / "host"
 SANITIZED = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
@@ -143,8 +143,8 @@ class Calls:
 def calls(program: Path, platform: Platform = NATIVE) -> Iterator[Calls]:
     """The process of a program made of tests/host/store.c, for the length of the context."""
     with tempfile.TemporaryFile() as errors:
-        process = subprocess.Popen(
-            dying_with_parent([*platform.emulator, program]),
+        process = start(
+            [*platform.emulator, program],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
