@@ -2,23 +2,26 @@
 """A step's result: a folder that is complete or absent, and not made twice.
 
 A step is skipped while the fingerprint of all its inputs is the one that its
-folder was made from. It fills a folder beside, which is renamed when it is
-complete: a kill at any moment leaves the old result or none, never half a one.
+folder was made from, and the files of the host that it was found to read are those
+that they were. It fills a folder beside, which is renamed when it is complete: a
+kill at any moment leaves the old result or none, never half a one.
 """
 
 import contextlib
 import errno
 import fcntl
 import hashlib
+import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from harness import private
 
 STAMP = ".fingerprint"
+HOST = ".host"  # the files of the host that were read: path, time, size
 
 
 def fingerprint(*inputs: str | bytes | Path) -> str:
@@ -55,7 +58,38 @@ def is_current(directory: Path, wanted: str) -> bool:
         made_from, *names = (directory / STAMP).read_text().splitlines()
     except (OSError, ValueError):
         return False
-    return made_from == wanted and all((directory / name).exists() for name in names)
+    if made_from != wanted or not all((directory / name).exists() for name in names):
+        return False
+    record = directory / HOST
+    host = json.loads(record.read_text()) if record.exists() else []
+    return all(_identity(path) == was for path, *was in host)
+
+
+def _identity(path: str | Path) -> list[int]:
+    """A file's time, ns, and size; none if it is not there: its content is too long to read."""
+    try:
+        found = os.stat(path)  # noqa: PTH116 -- of a string in half of the time, for hundreds
+    except OSError:
+        return []
+    return [found.st_mtime_ns, found.st_size]
+
+
+def _changed(path: Path) -> int:
+    """When a file, or its name, was last changed, ns; 0 if it is not there."""
+    try:
+        return path.stat().st_ctime_ns
+    except OSError:
+        return 0
+
+
+def named_in(notes: Iterable[Path], *known: Path) -> set[Path]:
+    """What a compiler's notes for make name by whole paths, but for what is below `known`."""
+    words = {
+        word.rstrip(":") for note in notes for word in note.read_text(errors="replace").split()
+    }
+    paths = (Path(word) for word in words if word.startswith("/"))
+    outside = (path for path in paths if not any(path.is_relative_to(folder) for folder in known))
+    return {path for path in outside if path.is_file()}
 
 
 def stamp(directory: Path, wanted: str, files: Iterable[Path]) -> None:
@@ -64,15 +98,24 @@ def stamp(directory: Path, wanted: str, files: Iterable[Path]) -> None:
     (directory / STAMP).write_text("\n".join([wanted, *names]))
 
 
-def make(directory: Path, wanted: str, fill: Callable[[Path], None]) -> bool:
-    """Have `fill` make the folder, unless it is current. Returns whether it was made."""
+def make(directory: Path, wanted: str, fill: Callable[[Path], Collection[Path] | None]) -> bool:
+    """Have `fill` make the folder, unless it is current. Returns whether it was made.
+
+    fill: returns the files of the host that were read for it: programs, libraries, headers.
+    """
     if is_current(directory, wanted):
         return False
     beside = directory.with_name(f"{directory.name}.new")
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True, mode=private.MODE)  # keys are among them, and images with keys
-    fill(beside)
-    stamp(beside, wanted, beside.iterdir())
+    begun = beside.stat().st_ctime_ns
+    read = sorted(set(fill(beside) or ()))
+    # What was replaced meanwhile is the one that was read or not: it counts as another one.
+    host = [[str(path), *(_identity(path) if _changed(path) <= begun else [])] for path in read]
+    files = list(beside.iterdir())
+    if host:
+        (beside / HOST).write_text(json.dumps(host))
+    stamp(beside, wanted, files)
     if directory.exists():
         # Not the name of another one that is still in use.
         move(directory, directory.with_name(f"{directory.name}.old.{directory.stat().st_ino}"))
@@ -91,6 +134,7 @@ def move(directory: Path, old: Path) -> None:
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
+        (directory / STAMP).unlink(missing_ok=True)  # of half of it after a kill
         shutil.rmtree(directory)
 
 

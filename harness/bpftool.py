@@ -2,15 +2,18 @@
 """bpftool and libbpf's headers, from the kernel's own tree: a distribution's may be too old."""
 
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness import artefact, inputs
 from harness.config import Layout
+from harness.host import libraries, programs
 from harness.make import make
 from harness.progress import step
 from harness.run import run
+
+COMPILERS = ("gcc", "as", "ld", "ar", "strip", "make")
+FEATURES = ("feature-llvm=0", "feature-libbfd=0", "feature-clang-bpf-co-re=0")
 
 
 @dataclass(frozen=True)
@@ -34,23 +37,28 @@ def tools(layout: Layout, tree: Path) -> Tools:
         "kernel/bpf/disasm.c",
         "kernel/bpf/disasm.h",
     )
-    wanted = artefact.fingerprint("\n".join(listing))
-    artefact.make(directory, wanted, _bpftool(layout, tree))
+    compilers = programs(*COMPILERS)
+    wanted = artefact.fingerprint("\n".join(listing), Path(__file__), *map(str, compilers))
+
+    def fill(path: Path) -> list[Path]:
+        return [*compilers, *_bpftool(layout, tree, path)]
+
+    artefact.make(directory, wanted, fill)
     return Tools(directory / "bpftool", directory / "include")
 
 
-def _bpftool(layout: Layout, tree: Path) -> Callable[[Path], None]:
-    def fill(directory: Path) -> None:
-        log = layout.log("bpftool")
-        work = directory / "work"
-        work.mkdir()
-        features = ["feature-llvm=0", "feature-libbfd=0", "feature-clang-bpf-co-re=0"]
-        with step("bpftool", "building") as current:
-            settings = (f"OUTPUT={work}/", *features)
-            make(tree, settings, part="tools/bpf/bpftool", deadline=600, log=log)
-            run(["strip", "-o", directory / "bpftool", work / "bpftool"], deadline=60, log=log)
-            shutil.copytree(work / "libbpf/include", directory / "include")
-            current.note = "built without LLVM"
-        shutil.rmtree(work)
-
-    return fill
+def _bpftool(layout: Layout, tree: Path, directory: Path) -> list[Path]:
+    """Build it into a folder; returns the host's headers and libraries that it is made with."""
+    log = layout.log("bpftool")
+    work = directory / "work"
+    work.mkdir()
+    with step("bpftool", "building") as current:
+        settings = (f"OUTPUT={work}/", *FEATURES)
+        make(tree, settings, part="tools/bpf/bpftool", deadline=600, log=log)
+        run(["strip", "-o", directory / "bpftool", work / "bpftool"], deadline=60, log=log)
+        shutil.copytree(work / "libbpf/include", directory / "include")
+        current.note = "built without LLVM"
+    notes = [path for end in ("d", "cmd") for path in work.rglob(f"*.{end}")]
+    read = artefact.named_in(notes, tree, directory)
+    shutil.rmtree(work)
+    return [*read, *libraries(directory / "bpftool")]

@@ -4,6 +4,7 @@
 import enum
 import os
 import platform
+import re
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from harness.progress import step
 from harness.run import CommandFailed, run
 
 GIB = 1 << 30
+LDD_LINE = re.compile(r"(?:=> )?(/\S+) \(0x[0-9a-f]+\)$", re.MULTILINE)
 
 
 class Family(enum.Enum):
@@ -109,6 +111,20 @@ def find(program: str) -> Path | None:
     path = os.pathsep.join([environment.path(), "/usr/local/sbin", "/usr/sbin", "/sbin"])
     found = shutil.which(program, path=path, mode=os.F_OK)
     return Path(found) if found else None
+
+
+def programs(*names: str) -> list[Path]:
+    """Those of these programs that are here."""
+    return [place for name in names if (place := find(name))]
+
+
+def libraries(program: Path) -> list[Path]:
+    """The shared objects that a program loads, the loader included, as ldd(1) resolves them."""
+    try:
+        listing = run(["ldd", program], deadline=10)
+    except CommandFailed:
+        return []  # static: ldd says "not a dynamic executable" and fails
+    return [Path(path) for path in LDD_LINE.findall(listing)]
 
 
 def require() -> None:

@@ -2,8 +2,8 @@
 """The guest's initramfs and the keys that open it. No root is needed to make either."""
 
 import gzip
-import re
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -11,13 +11,12 @@ from harness import artefact, private
 from harness.bpftool import Tools
 from harness.config import ROOT, Layout
 from harness.errors import LabError
-from harness.host import find
+from harness.host import find, libraries
 from harness.kbuild import Kernel
 from harness.progress import step
-from harness.run import CommandFailed, run
+from harness.run import run
 
 SOURCES = ROOT / "images"
-LDD_LINE = re.compile(r"(?:=> )?(/\S+) \(0x[0-9a-f]+\)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class Keys:
 
 @dataclass(frozen=True)
 class Image:
-    """An initramfs (newc, gzip) and its fingerprint."""
+    """An initramfs (newc, gzip), and the fingerprint of what is in it."""
 
     initramfs: Path
     fingerprint: str
@@ -83,16 +82,17 @@ def image(layout: Layout, kernel: Kernel, tools: Tools) -> Image:
     directory = layout.variant / "image"
     client = keys(layout)
     programs = {name: _located(name, tools) for name in _program_names()}
-    wanted = artefact.fingerprint(
-        SOURCES, client.client, client.host_public, *(path for _, path in sorted(programs.items()))
-    )
+    loaded = sorted(path for path in programs.values() if path != tools.bpftool)
+    read = (Path(__file__), SOURCES, client.client, tools.bpftool, kernel.gen_init_cpio)
+    wanted = artefact.fingerprint(*read, client.host_public, *map(str, loaded))
 
-    def fill(path: Path) -> None:
+    def fill(path: Path) -> list[Path]:
         log = layout.log("image")
         with step("image", "making the initramfs") as current:
             staged = path / "staged"
             staged.mkdir()
-            _render(staged, programs, client.client.parent)
+            found = sorted({lib for each in programs.values() for lib in libraries(each)})
+            _render(staged, programs, found, client.client.parent)
             archive = path / "initramfs.cpio"
             run(
                 [kernel.gen_init_cpio, "-t", "0", staged / "initramfs"],
@@ -100,15 +100,17 @@ def image(layout: Layout, kernel: Kernel, tools: Tools) -> Image:
                 deadline=60,
                 log=log,
             )
+            (path / "content").write_text(artefact.fingerprint(archive))
             packed = gzip.compress(archive.read_bytes(), compresslevel=6, mtime=0)
             (path / "initramfs.cpio.gz").write_bytes(packed)
             archive.unlink()
             shutil.rmtree(staged)
             current.note = f"{len(packed) / 1e6:.1f} MB"
+        return [*loaded, *found]
 
     artefact.make(directory, wanted, fill)
     private.tighten(directory)  # in it is the guest's private key
-    return Image(directory / "initramfs.cpio.gz", wanted)
+    return Image(directory / "initramfs.cpio.gz", (directory / "content").read_text())
 
 
 def _program_names() -> list[str]:
@@ -127,7 +129,9 @@ def _located(name: str, tools: Tools) -> Path:
     return found.resolve()
 
 
-def _render(staged: Path, programs: dict[str, Path], keys_dir: Path) -> None:
+def _render(
+    staged: Path, programs: dict[str, Path], libraries: Sequence[Path], keys_dir: Path
+) -> None:
     """Write the initramfs' list and what it names into `staged`.
 
     gen_init_cpio splits at white space, so nothing it names may lie in the
@@ -145,7 +149,6 @@ def _render(staged: Path, programs: dict[str, Path], keys_dir: Path) -> None:
     for name in ("inittab", "passwd", "profile", "shells"):
         shutil.copyfile(SOURCES / name, staged / name)
     (staged / "rcS").write_text(environment.get_template("rcS.j2").render(network=Network()))
-    libraries = sorted({lib for program in programs.values() for lib in _libraries(program)})
     files = [(f"/bin/{name}", str(path)) for name, path in sorted(programs.items())]
     files += [(str(lib), str(lib.resolve())) for lib in libraries]
     applets = run([programs["busybox"], "--list"], deadline=10).split()
@@ -161,12 +164,3 @@ def _render(staged: Path, programs: dict[str, Path], keys_dir: Path) -> None:
         keys=keys_dir,
     )
     (staged / "initramfs").write_text(listing)
-
-
-def _libraries(program: Path) -> list[Path]:
-    """The shared objects that a program loads, the loader included, as ldd(1) resolves them."""
-    try:
-        listing = run(["ldd", program], deadline=10)
-    except CommandFailed:
-        return []  # static: ldd says "not a dynamic executable" and fails
-    return [Path(path) for path in LDD_LINE.findall(listing)]

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import artefact
+from harness import artefact, host
 from harness.bpftool import Tools
 from harness.config import ROOT, Layout
 from harness.environment import COMPILER
@@ -16,6 +16,11 @@ from harness.progress import step
 from harness.run import CommandFailed, run
 
 SOURCES = ROOT / "bpf-progs"
+WARNINGS = ("-Wall", "-Werror")
+COMPILERS = ("clang", "gcc", "as", "ld")
+# -mcpu=v3 is what the oldest supported clang, 14, can do best.
+CLANG = ("clang", "-O2", "-g", "-target", "bpf", "-mcpu=v3", "-D__TARGET_ARCH_x86", *WARNINGS)
+GCC = ("gcc", "-O2", *WARNINGS)
 
 
 @dataclass(frozen=True)
@@ -35,11 +40,16 @@ def programs(layout: Layout, kernel: Kernel, tools: Tools) -> Programs:
     """
     headers = layout.variant / "headers"
     objects = layout.variant / "progs"
-    artefact.make(headers, kernel.fingerprint, lambda path: _vmlinux_h(path, kernel, tools))
+    recipe = artefact.fingerprint(Path(__file__), tools.bpftool)
+    types = artefact.fingerprint(kernel.fingerprint, recipe)
+    artefact.make(headers, types, lambda path: _vmlinux_h(path, kernel, tools))
     includes = (SOURCES, headers, tools.include)
-    wanted = artefact.fingerprint(headers / "vmlinux.h", tools.include, tools.bpftool, SOURCES)
+    compilers = host.programs(*COMPILERS)
+    wanted = artefact.fingerprint(
+        recipe, headers / "vmlinux.h", tools.include, SOURCES, *map(str, compilers)
+    )
 
-    def fill(directory: Path) -> None:
+    def fill(directory: Path) -> list[Path]:
         sources = sorted(SOURCES.glob("*.bpf.c"))
         log = layout.log("progs")
 
@@ -53,11 +63,11 @@ def programs(layout: Layout, kernel: Kernel, tools: Tools) -> Programs:
                 list(pool.map(compile_one, sources))  # the list raises what one of them raised
             finally:
                 pool.shutdown(cancel_futures=True)
-            # Against the host's libc, as all programs of the guest are.
-            gcc = ["gcc", "-O2", "-Wall", "-Werror"]
-            for source in sorted(set(SOURCES.glob("*.c")) - set(sources)):
-                run([*gcc, "-o", directory / source.stem, source], COMPILER, deadline=60, log=log)
+            helpers = sorted(set(SOURCES.glob("*.c")) - set(sources))
+            read = {path for source in helpers for path in _compile_helper(source, directory, log)}
             current.note = f"{len(sources)} compiled"
+        loaded = (lib for program in compilers for lib in host.libraries(program))
+        return [*compilers, *loaded, *read]
 
     artefact.make(objects, wanted, fill)
     return Programs(objects, includes)
@@ -76,12 +86,25 @@ def _vmlinux_h(directory: Path, kernel: Kernel, tools: Tools) -> None:
     (directory / "vmlinux.h").write_text(header)
 
 
+def _compile_helper(source: Path, directory: Path, log: Path) -> set[Path]:
+    """Compile a program of the guest against the host's libc, as all of them are.
+
+    Returns what compiler and linker read of the host: headers, start-up code, libraries.
+    """
+    notes = [directory / "compiled.d", directory / "linked.d"]
+    told = ["-MD", "-MF", str(notes[0]), "-Xlinker", f"--dependency-file={notes[1]}"]
+    run([*GCC, *told, "-o", directory / source.stem, source], COMPILER, deadline=60, log=log)
+    read = artefact.named_in(notes, SOURCES, directory)
+    for note in notes:
+        note.unlink()
+    return read
+
+
 def compile_program(source: Path, target: Path, includes: tuple[Path, ...], log: Path) -> None:
-    """Compile one BPF program; -mcpu=v3 is what the oldest supported clang, 14, can do best."""
-    flags = ["-O2", "-g", "-target", "bpf", "-mcpu=v3", "-Wall", "-Werror", "-D__TARGET_ARCH_x86"]
+    """Compile one BPF program. Raises LabError with the compiler's words."""
     paths = [part for include in includes for part in ("-I", str(include))]
     try:
-        run(["clang", *flags, *paths, "-c", source, "-o", target], COMPILER, deadline=120, log=log)
+        run([*CLANG, *paths, "-c", source, "-o", target], COMPILER, deadline=120, log=log)
     except CommandFailed as error:
         raise LabError(
             f"{source.name} does not compile\n{error.output.rstrip()}", log=log

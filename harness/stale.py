@@ -170,10 +170,10 @@ def _records(obj: Path) -> Iterator[tuple[str, str, str]]:
 
 
 def _lines(record: Path) -> list[str]:
-    return record.read_text().splitlines() if record.exists() else []
+    return record.read_text("utf-8").splitlines() if record.exists() else []
 
 
 def _write(record: Path, lines: Iterable[str]) -> None:
     beside = record.with_name(f"{record.name}.new")
-    beside.write_text("\n".join(lines))
+    beside.write_text("\n".join(lines), "utf-8")
     beside.replace(record)

@@ -131,3 +131,48 @@ def test_a_folder_that_can_not_be_renamed_is_replaced_too(
     monkeypatch.setattr(Path, "rename", refuse)
     assert make(target, "two", lambda path: (path / "other").touch())
     assert [path.name for path in sorted(target.iterdir())] == [".fingerprint", "other"]
+
+
+def test_a_file_of_the_host_that_changes_while_it_is_read_counts_as_another(tmp_path: Path) -> None:
+    target, library = tmp_path / "image", tmp_path / "libc.so"
+    library.write_text("old")
+    made = []
+
+    def fill(path: Path) -> list[Path]:
+        made.append(library.read_text())
+        begun = path.stat().st_ctime_ns
+        while made == ["old"] and library.stat().st_ctime_ns <= begun:
+            library.write_text("new")
+        return [library, tmp_path / "gone.so"]
+
+    for _ in range(3):
+        make(target, "one", fill)
+    assert made == ["old", "new"]
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_one_of_another_layer_is_replaced_also_after_a_kill(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed: bool
+) -> None:
+    """overlayfs renames no folder of a lower layer: rename(2) gives EXDEV."""
+    target = tmp_path / "tools"
+    make(target, "one", lambda path: (path / "old").touch())
+    rename = Path.rename
+
+    def as_overlayfs(self: Path, to: Path) -> Path:
+        if self == target:
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        if killed:
+            raise KeyboardInterrupt
+        return rename(self, to)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "rename", as_overlayfs)
+        if killed:
+            with pytest.raises(KeyboardInterrupt):
+                make(target, "two", lambda path: (path / "new").touch())
+            assert not is_current(target, "one")
+        else:
+            make(target, "two", lambda path: (path / "new").touch())
+    make(target, "two", lambda path: (path / "new").touch())
+    assert sorted(path.name for path in target.iterdir()) == [".fingerprint", "new"]

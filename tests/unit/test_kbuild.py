@@ -25,7 +25,7 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     scripts = {
         "make": f'echo "${{@: -1}}" >> {calls}; echo CONFIG_NET=y > "${{3#O=}}/.config"',
         "clang": f'echo clang >> {calls}; echo object > "${{@: -1}}"',
-        "gcc": 'echo program > "$5"',
+        "gcc": 'echo > "$6"; echo > "${8#*=}"; echo program > "${10}"',
         "bpftool": 'case $1 in btf) cat "$4" ;; gen) cp "$4" "$3" ;; esac',
     }
     for name, script in scripts.items():
