@@ -185,6 +185,13 @@ def side_by_side(arguments: Sequence[str]) -> int:
     return count if count > 1 else 0
 
 
+def _from_here(word: str) -> str:
+    """pytest's argument, without the checkout's path: a '[' in it would be of a test's name."""
+    return (
+        word.replace(str(ROOT), os.path.relpath(ROOT), 1) if word.startswith(f"{ROOT}/") else word
+    )
+
+
 def run_tests(
     bench: Bench,
     arguments: Sequence[str],
@@ -206,9 +213,10 @@ def run_tests(
         workers = [Workers(at_once, bench.artefacts, bench.seats.fresh, bare)]
     # Tests are called by their path below rootdir; one outside it would have no name.
     root = os.path.commonpath([ROOT, *(path.resolve() for path in places)])
-    options = ["-c", str(ROOT / "pyproject.toml"), f"--rootdir={root}", APPENDED, *arguments]
+    told = [APPENDED, *map(_from_here, arguments)]
+    options = ["-c", str(ROOT / "pyproject.toml"), f"--rootdir={root}", *told]
     if not places:
-        options.append(str(GUEST_TESTS))
+        options.append(_from_here(str(GUEST_TESTS)))
     for each in workers:
         options += each.options
     sys.stdout.flush()

@@ -185,7 +185,8 @@ def test_bash_completes_by_what_is_sourced(tmp_path: Path) -> None:
     """In a checkout whose path has a space; the shells without one here are tried by hand."""
     there = tmp_path / "a checkout"
     there.mkdir()
-    (there / "lab").write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} {sys.executable} -m harness "$@"\n')
+    lab = f"PYTHONPATH={shlex.quote(str(ROOT))} {shlex.quote(sys.executable)} -m harness"
+    (there / "lab").write_text(f'#!/bin/sh\n{lab} "$@"\n')
     (there / "lab").chmod(0o755)
     (there / "script").write_text(completion.script("bash"))
     line = (

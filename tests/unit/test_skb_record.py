@@ -28,12 +28,12 @@ def layout_in_c(header: Path, directory: Path) -> tuple[Layout, int]:
     )
     source = (
         "#include <stddef.h>\n#include <stdio.h>\n#include <linux/types.h>\n"
-        f'#include "{header}"\n'
+        f'#include "{header.name}"\n'
         f'int main(void) {{ {prints} printf("%zu\\n", sizeof(struct skb_record)); return 0; }}\n'
     )
     program = directory / "layout"
     subprocess.run(
-        [gcc, "-Wall", "-Werror", "-x", "c", "-", "-o", program],
+        [gcc, "-Wall", "-Werror", "-I", header.parent, "-x", "c", "-", "-o", program],
         input=source.encode(),
         check=True,
         timeout=30,

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""How many processes run the tests that are named."""
+"""How many processes run the tests that are named, and how pytest is told of them."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -37,3 +39,18 @@ def test_modules_run_side_by_side(
     for name in ("one", "two", "three"):
         (tmp_path / f"a/test_{name}.py").touch()
     assert suite.side_by_side(arguments) == count
+
+
+@pytest.mark.parametrize("place", ["a[b]c", 'it\'s #1 ("50%" & $more;\\*?)'])
+def test_pytest_takes_the_checkouts_tests_by_any_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    root = tmp_path / place
+    (root / "tests").mkdir(parents=True)
+    (root / "tests/test_one.py").write_text("def test_it(): pass\n")
+    monkeypatch.setattr(suite, "ROOT", root)
+    monkeypatch.chdir(root)
+    for word in (f"{root}/tests", f"{root}/tests/test_one.py::test_it", "tests"):
+        words = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", suite._from_here(word)]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+        assert "1 passed" in done.stdout, done.stdout
