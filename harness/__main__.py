@@ -6,6 +6,7 @@ import signal
 # Until a verb is at work, Ctrl-C just ends this, without a traceback.
 signal.signal(signal.SIGINT, signal.SIG_DFL)
 
+import contextlib  # noqa: E402
 import os  # noqa: E402
 import sys  # noqa: E402
 
@@ -29,19 +30,21 @@ def _run(words: list[str]) -> int:
 
 
 def _lost(error: OSError) -> int:
-    """The status of a stdout that could not take what was printed."""
+    """The status of a stream that could not take what was printed."""
     if isinstance(error, BrokenPipeError):
         return 128 + signal.SIGPIPE
-    print(f"error: stdout: {error.strerror}", file=sys.stderr)
+    with contextlib.suppress(OSError):  # stderr's own
+        print(f"error: stdout: {error.strerror}", file=sys.stderr)
     return EXIT_LAB_FAILED
 
 
 def _flushed(status: int) -> int:
     try:
         sys.stdout.flush()
-        sys.stderr.flush()
     except OSError as error:
-        return status or _lost(error)
+        status = status or _lost(error)
+    with contextlib.suppress(OSError):  # there is no place left to say it
+        sys.stderr.flush()
     return status
 
 

@@ -6,6 +6,7 @@ misspelt verb, and joins what follows '--' without quoting. So the words after
 a verb that takes them are collected here, and a bad call is status 2.
 """
 
+import contextlib
 import shlex
 import signal
 import sys
@@ -95,11 +96,11 @@ class Lab(Program):
             run.set_verbose(bool(self.args.verbose.value))
             self.execute()
         except ParseError as error:
-            print(f"error: {error}\nhint: ./lab --help", file=sys.stderr)
+            _tell(f"error: {error}\nhint: ./lab --help")
             sys.exit(EXIT_BAD_CALL)
         except Exit as ended:
             if ended.message:
-                print(ended.message, file=sys.stderr)
+                _tell(ended.message)
             sys.exit(ended.code)
         except KeyboardInterrupt:
             sys.exit(EXIT_INTERRUPTED)
@@ -119,6 +120,12 @@ class Lab(Program):
         else:
             return
         raise Exit
+
+
+def _tell(words: str) -> None:
+    """Say why it ends; where stderr takes nothing, the status still tells."""
+    with contextlib.suppress(OSError):
+        print(words, file=sys.stderr)
 
 
 def main(words: list[str]) -> None:

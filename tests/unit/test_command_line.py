@@ -213,3 +213,30 @@ def test_a_stdout_that_takes_nothing_is_no_crash(stdout: str, status: int, said:
             argv, cwd=ROOT, stdout=sink, stderr=subprocess.PIPE, text=True, timeout=60
         )
     assert (done.returncode, done.stderr) == (status, said)
+
+
+@pytest.mark.parametrize(
+    ("words", "stdout", "status"),
+    [(["biuld"], "/dev/null", 2), (["--list"], "/dev/full", 69), (["--list"], "/dev/null", 0)],
+)
+def test_a_stderr_that_takes_nothing_changes_no_status(
+    words: list[str], stdout: str, status: int
+) -> None:
+    argv = ["env", "-u", "PYTHONUNBUFFERED", sys.executable, "-m", "harness", *words]
+    with Path(stdout).open("wb") as out, Path("/dev/full").open("wb") as err:
+        done = subprocess.run(argv, cwd=ROOT, stdout=out, stderr=err, timeout=60)
+    assert done.returncode == status
+
+
+@pytest.mark.parametrize("closed", [0, 1, 2])
+def test_a_stream_that_is_closed_is_an_empty_one(closed: int, tmp_path: Path) -> None:
+    """Of ./lab the part before it looks for its environment."""
+    head, found, _ = (ROOT / "lab").read_text().partition("\ncurrent()")
+    assert found
+    seen = tmp_path / "seen"
+    look = "streams=$(readlink /proc/$$/fd/0 /proc/$$/fd/1 /proc/$$/fd/2)"
+    (tmp_path / "lab").write_text(f'{head}\n{look}\necho "$streams" >{seen}\n')
+    argv = ["sh", "-c", f'exec sh "$0" {closed}>&-', tmp_path / "lab"]
+    subprocess.run(argv, stdin=subprocess.PIPE, capture_output=True, timeout=60)
+    streams = seen.read_text().splitlines()
+    assert [stream == "/dev/null" for stream in streams] == [n == closed for n in range(3)]
