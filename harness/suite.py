@@ -81,7 +81,11 @@ def booted_machine(selection: Selection) -> Iterator[Bench]:
         if running is None:
             raise BadCall("no VM is running", hint="./lab boot test --here")
         _refuse_stale(running, artefacts)
-        with Machines(lambda: keeper.attached(running, machine_dir()), kept=True) as machines:
+        # Outermost, to see an error that this is left by: it ends what tests left in the guest.
+        with (
+            keeper.attached(running, machine_dir()) as machine,
+            Machines(lambda: contextlib.nullcontext(machine), kept=True) as machines,
+        ):
             machines.current()
             yield Bench(Seats(machines, equipment(artefacts)), artefacts)
 

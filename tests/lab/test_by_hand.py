@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import BadCall
-from harness.guest import Guest
+from harness.guest import Guest, GuestTimeout
 from harness.seat import RESET_SCRIPT
 from harness.vm import Machine
 
@@ -101,12 +101,20 @@ def test_what_runs_outlives_a_client_that_went_in_good_order(machine: Machine) -
         machine.guest.sh(f"kill {pid}")
 
 
+def test_a_reset_ends_what_did_not_end_in_time(guest: Guest) -> None:
+    with pytest.raises(GuestTimeout):
+        guest.run("setsid sleep 600 & sleep 600", timeout=0.5)
+    guest.sh("ps | grep 's[l]eep 600'")
+    guest.sh("set -- '' reset; . /proc/self/fd/0", stdin=RESET_SCRIPT)
+    guest.sh("while ps | grep -q 's[l]eep 600'; do sleep 0.05; done")
+
+
 def test_a_reset_spares_the_watch_of_its_connection(machine: Machine) -> None:
     with another_client(machine) as client:
         with client.hung_up():
             pid = client.sh(DAEMON).strip()
             client.sh("set -- '' reset; . /proc/self/fd/0", stdin=RESET_SCRIPT)
-            assert client.run(f"kill -0 {pid}").status != 0
+            client.sh(f"while [ -e /proc/{pid} ]; do sleep 0.05; done")
             pid = client.sh(DAEMON).strip()
             client.close()
         machine.guest.sh(f"while [ -e /proc/{pid} ]; do sleep 0.05; done")

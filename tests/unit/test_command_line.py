@@ -236,7 +236,7 @@ def test_a_stream_that_is_closed_is_an_empty_one(closed: int, tmp_path: Path) ->
     seen = tmp_path / "seen"
     look = "streams=$(readlink /proc/$$/fd/0 /proc/$$/fd/1 /proc/$$/fd/2)"
     (tmp_path / "lab").write_text(f'{head}\n{look}\necho "$streams" >{seen}\n')
-    argv = ["sh", "-c", f'exec sh "$0" {closed}>&-', tmp_path / "lab"]
+    argv = ["sh", "-c", f'exec sh "$0" {closed}>&-', str(tmp_path / "lab")]
     subprocess.run(argv, stdin=subprocess.PIPE, capture_output=True, timeout=60)
     streams = seen.read_text().splitlines()
     assert [stream == "/dev/null" for stream in streams] == [n == closed for n in range(3)]

@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""How many processes run the tests that are named, and how pytest is told of them."""
+"""How many processes run the tests that are named, how pytest is told of them; boot's machine."""
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from harness import suite
+from harness import keeper, suite
+from harness.config import Selection
 
 
 @pytest.fixture(autouse=True)
@@ -54,3 +58,26 @@ def test_pytest_takes_the_checkouts_tests_by_any_path(
         words = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", suite._from_here(word)]
         done = subprocess.run(words, capture_output=True, text=True, timeout=60)
         assert "1 passed" in done.stdout, done.stdout
+
+
+def test_what_holds_the_booted_machine_sees_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or what an interrupted test had started would run on in it."""
+    seen: list[str] = []
+
+    @contextmanager
+    def attached(*_: object) -> Iterator[object]:
+        try:
+            yield object()
+        except KeyboardInterrupt:
+            seen.append("interrupted")
+            raise
+
+    current = SimpleNamespace(fingerprint="current")
+    monkeypatch.setattr(suite, "locked", lambda *_: nullcontext())
+    monkeypatch.setattr(suite, "built", lambda selection: nullcontext(current))
+    monkeypatch.setattr(suite, "equipment", lambda artefacts: None)
+    monkeypatch.setattr(keeper, "ask", lambda directory: current)
+    monkeypatch.setattr(keeper, "attached", attached)
+    with pytest.raises(KeyboardInterrupt), suite.booted_machine(Selection()):
+        raise KeyboardInterrupt
+    assert seen == ["interrupted"]
