@@ -197,7 +197,8 @@ class Guest:
         channels: list[paramiko.Channel] = []
 
         def prepare(channel: paramiko.Channel) -> None:
-            channel.get_pty(os.environ.get("TERM", "vt100"), *terminal.size(fd))
+            term = os.fsencode(os.environ.get("TERM") or "vt100")
+            channel.get_pty(term, *terminal.size(fd))
             channels.append(channel)
 
         def resized() -> None:

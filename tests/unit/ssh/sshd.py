@@ -83,7 +83,7 @@ class Server(paramiko.ServerInterface):
         return OPEN_SUCCEEDED
 
     def check_channel_pty_request(self, channel: Any, term: Any, *size: Any) -> bool:
-        self.terminals.append((term.decode(), *size[:2]))
+        self.terminals.append((os.fsdecode(term), *size[:2]))
         return True
 
     def check_channel_window_change_request(self, channel: Any, *size: Any) -> bool:

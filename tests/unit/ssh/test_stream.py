@@ -106,7 +106,7 @@ def test_interact_follows_the_terminal_and_puts_it_back(
     with os.fdopen(terminal, "r") as stdin:
         monkeypatch.setattr(sys, "stdin", stdin)
         monkeypatch.setattr(sys, "stdout", stdout)
-        monkeypatch.setenv("TERM", "lab-term")
+        monkeypatch.setenv("TERM", "lab-\udcff")
         thread = threading.Thread(target=person)
         thread.start()
         status = guest.interact()
@@ -114,7 +114,7 @@ def test_interact_follows_the_terminal_and_puts_it_back(
         assert termios.tcgetattr(terminal) == before
     os.close(controller)
     assert status == 6
-    assert server.terminals == [("lab-term", 111, 33), ("resized", 122, 44)]
+    assert server.terminals == [("lab-\udcff", 111, 33), ("resized", 122, 44)]
     assert signal.getsignal(signal.SIGWINCH) == signal.SIG_DFL
 
 
