@@ -4,19 +4,14 @@
  * turn gives the mean and the most.
  *
  * Instructions are counted by single steps, so they are the same on any machine; nanoseconds are
- * those of a call in a loop, of which what the loop takes without it is subtracted.
+ * those of a call in a loop, less what the loop takes without it.
  */
-#include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/ptrace.h>
-#include <sys/user.h>
-#include <sys/wait.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "calls.h"
+#include "step.h"
 
 #define ROOM 512
 #define FIRST 10 /* the keys are 10, 12 and so on */
@@ -88,47 +83,25 @@ static void fill(struct state *state, int keys, u32 size)
 	}
 }
 
-static void fail(const char *what)
+struct counted {
+	const struct call *call;
+	struct state *state;
+	u32 size;
+};
+
+static void make_counted(const void *with)
 {
-	perror(what);
-	exit(3);
+	const struct counted *counted = with;
+
+	make(counted->call, counted->state, counted->size);
 }
 
-/* Run a call in a child, step by step, and count from the function's first to its last one */
-static long count(const struct call *call, struct state *state, u32 size)
+static long count(const struct call *call, const struct state *state, u32 size)
 {
-	unsigned long entry = (unsigned long)function(call->what), back = 0;
-	struct user_regs_struct registers;
-	pid_t child = fork();
-	long steps = 0;
-	int status;
+	struct state copy = *state;
+	struct counted counted = { call, &copy, size };
 
-	if (child < 0)
-		fail("fork");
-	if (!child) {
-		if (ptrace(PTRACE_TRACEME, 0, 0, 0))
-			fail("PTRACE_TRACEME");
-		raise(SIGSTOP);
-		make(call, state, size);
-		_exit(0);
-	}
-	for (;;) {
-		if (waitpid(child, &status, 0) < 0 || !WIFSTOPPED(status))
-			fail("the call was not counted");
-		if (ptrace(PTRACE_GETREGS, child, 0, &registers))
-			fail("PTRACE_GETREGS");
-		if (back)
-			steps++;
-		else if (registers.rip == entry)
-			back = ptrace(PTRACE_PEEKDATA, child, registers.rsp, 0);
-		if (registers.rip == back)
-			break;
-		if (ptrace(PTRACE_SINGLESTEP, child, 0, 0))
-			fail("PTRACE_SINGLESTEP");
-	}
-	kill(child, SIGKILL);
-	waitpid(child, &status, 0);
-	return steps;
+	return step_through(function(call->what), make_counted, &counted, NULL);
 }
 
 static double now(void)

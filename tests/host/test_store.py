@@ -3,6 +3,7 @@
 
 import errno
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -78,17 +79,8 @@ class Pair:
 
     def get(self, key: int, size: int, value_at: int = 0) -> int | bytes:
         buffer = bytes([FILL]) * size
-        # No byte behind the store's length is there to be read.
-        answer = self._store.ask(
-            "get",
-            key,
-            self.memory[: self.length],
-            self.length,
-            value=buffer,
-            store_at=self._at,
-            value_at=value_at,
-        )
-        assert answer.memory == self.memory[: self.length]
+        answer = self._ask("get", key, value=buffer, value_at=value_at)
+        assert answer.memory == self.memory
         found = self.twin.get(key, size)
         if isinstance(found, int):
             assert (answer.result, answer.value) == (found, buffer)
@@ -98,7 +90,11 @@ class Pair:
         return found
 
     def _ask(self, call: str, key: int, **words: Any) -> Answer:
-        return self._store.ask(call, key, self.memory, self.length, store_at=self._at, **words)
+        # Only for a set there is a byte behind the store's length.
+        end = len(self.memory) if call == "set" else self.length
+        there, rest = self.memory[:end], self.memory[end:]
+        answer = self._store.ask(call, key, there, self.length, store_at=self._at, **words)
+        return replace(answer, memory=answer.memory + rest)
 
     def _changed(self, result: int, answer: Answer) -> int:
         """Hold what a set or a del left against the twin."""
@@ -137,6 +133,8 @@ def test_it_is_filled_to_the_last_byte(store: Calls, platform: Platform, size: i
             if count < KEYS:
                 assert [pair.set(KEYS - 1, bytes(other)) for other in SIZES] == [-errno.ENOSPC] * 3
                 assert [pair.set(count, bytes(other)) for other in SIZES] == [-errno.ENOSPC] * 3
+            if size < 8:
+                assert pair.set(0, bytes(8), REPLACE) == -errno.ENOSPC
             assert pair.set(0, bytes(size)) == 0  # in place
 
 
@@ -157,6 +155,14 @@ def test_room_that_is_short_ends_where_it_ends(store: Calls, platform: Platform)
             fits = max(0, room - HEADER) // size
             results = [pair.set(key, bytes(size)) for key in (9, 30, 2, 63, 1, 40, 3, 50, 4, 60)]
             assert results == [0] * min(fits, 10) + [-errno.ENOSPC] * max(0, 10 - fits)
+
+
+def test_a_larger_value_takes_the_last_byte_of_room(store: Calls, platform: Platform) -> None:
+    for before, after in ((2, 4), (2, 8), (4, 8)):
+        for room, expected in ((after, 0), (after - 1, -errno.ENOSPC)):
+            pair = Pair(store, platform, HEADER + room)
+            assert pair.set(7, bytes(before)) == 0
+            assert pair.set(7, bytes(after), REPLACE) == expected
 
 
 def test_errors_come_in_their_order(store: Calls, platform: Platform) -> None:

@@ -7,6 +7,7 @@
 
 #ifndef __ASSEMBLER__
 
+#define _GNU_SOURCE /* for the registers in a ucontext_t */
 #include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -27,9 +28,13 @@ typedef int64_t s64;
 #define BIT_ULL(nr) (1ULL << (nr))
 #define OPTIMIZER_HIDE_VAR(var) __asm__("" : "=r"(var) : "0"(var))
 
+#ifndef LAB_READ
+#define LAB_READ /* or volatile: the compiler then merges no two reads */
+#endif
+
 #define get_unaligned(ptr)                                                    \
 	({                                                                    \
-		const struct {                                                \
+		const LAB_READ struct {                                                \
 			__typeof__(*(ptr)) value;                             \
 		} __attribute__((__packed__)) *there = (const void *)(ptr);   \
 		there->value;                                                 \
