@@ -30,7 +30,7 @@ def check() -> None:
         "types": [*python, "mypy"],
     }
     failed = [name for name, argv in steps.items() if not _passes(name, argv)]
-    if not _passes("unit", [*python, "pytest", "-q", str(UNIT_TESTS)], show=True):
+    if not _passes("unit", [*python, "pytest", "-q", str(UNIT_TESTS.relative_to(ROOT))], show=True):
         failed.append("unit")
     try:
         guest(EVERYTHING)
