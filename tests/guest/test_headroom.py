@@ -95,7 +95,7 @@ EACH_PLACE = pytest.mark.parametrize(
             place,
             "eth2" if place in (Place.ETH2, Place.ETH2_GENERIC) else "eth1",
             id=place.name.lower(),
-            marks=() if place in (Place.ETH1, Place.FRAMES, Place.GENERIC_CPUMAP) else SLOW,
+            marks=() if place is Place.ETH1 else SLOW,
         )
         for place in Place
     ],

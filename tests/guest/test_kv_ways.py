@@ -166,7 +166,7 @@ def lay_to(hop: Hop, bpf: Bpf, nic: Nic) -> Way:
         pytest.param(
             hop,
             id=hop.name.lower(),
-            marks=() if hop in (Hop.VETH, Hop.DEVMAP, Hop.CPUMAP, Hop.GENERIC_CPUMAP) else SLOW,
+            marks=() if hop in (Hop.VETH, Hop.GENERIC_CPUMAP) else SLOW,
         )
         for hop in Hop
     ],
@@ -189,6 +189,7 @@ def test_the_next_program_reads_what_was_stored(bpf: Bpf, nic: Nic, seed: int, h
         assert sent.data.startswith(records[sent.id].data)
 
 
+@SLOW
 def test_a_packet_in_many_buffers(bpf: Bpf, nic: Nic, seed: int) -> None:
     lines = [
         f"ip link set dev {nic.device} mtu 9000",
@@ -208,6 +209,7 @@ def test_a_packet_in_many_buffers(bpf: Bpf, nic: Nic, seed: int) -> None:
         assert records[sent.id].len == len(sent.data)
 
 
+@SLOW
 @pytest.mark.parametrize("namespace", ["", FAR], ids=["here", "far"])
 def test_back_by_xdp_tx_to_a_veth_peer(bpf: Bpf, nic: Nic, seed: int, namespace: str) -> None:
     """In the peer's namespace, or not: there the keys are gone, and hints are not."""
@@ -242,7 +244,7 @@ def far_veth() -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("mode", ["xdpdrv", "xdpgeneric"])
+@pytest.mark.parametrize("mode", ["xdpdrv", pytest.param("xdpgeneric", marks=SLOW)])
 def test_an_entrys_device_in_another_namespace(bpf: Bpf, nic: Nic, seed: int, mode: str) -> None:
     """It is there because the map was written to from there; its program sees no key."""
     inside = within(FAR)
@@ -260,6 +262,7 @@ def test_an_entrys_device_in_another_namespace(bpf: Bpf, nic: Nic, seed: int, mo
     assert second == {number: read(number, keys=False) for number in STORED}
 
 
+@SLOW
 @pytest.mark.parametrize("far_first", [False, True], ids=["here first", "far first"])
 def test_a_clone_of_a_broadcast_loses_them_by_itself(
     bpf: Bpf, nic: Nic, seed: int, far_first: bool
@@ -285,6 +288,7 @@ def test_a_clone_of_a_broadcast_loses_them_by_itself(
     assert done(dumped, THIRD) == {number: read(number, keys=False) for number in STORED}
 
 
+@SLOW
 def test_xdp_on_an_skb_starts_empty(bpf: Bpf, nic: Nic, seed: int) -> None:
     """The NIC's program passes; the skb goes to a veth, and what was stored does not."""
     lines = [
@@ -308,6 +312,7 @@ def test_nothing_of_it_goes_on_the_wire(bpf: Bpf, nic: Nic, seed: int) -> None:
     assert nic.receive(len(frames)) == {sent.id: (sent.data, None) for sent in frames}
 
 
+@SLOW
 def test_through_a_tail_call(bpf: Bpf, nic: Nic, seed: int) -> None:
     lines = [
         *given(),
@@ -321,6 +326,7 @@ def test_through_a_tail_call(bpf: Bpf, nic: Nic, seed: int) -> None:
     assert second == {number: read(number) for number in STORED}
 
 
+@SLOW
 @pytest.mark.parametrize("hop", [Hop.VETH, Hop.DEVMAP, Hop.CPUMAP, Hop.GENERIC_CPUMAP])
 def test_they_stay_while_head_and_end_and_metadata_move(
     bpf: Bpf, nic: Nic, seed: int, hop: Hop
