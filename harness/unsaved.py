@@ -6,6 +6,7 @@ the series' files, and what they, or a remote, have. Where it can't be told, it 
 """
 
 import hashlib
+import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,12 @@ from harness.source import BASE_TAG
 HALF_MADE = "linux.new"  # harness/source.py fills it, and nobody else works there
 MANY = 200  # commits; of more none is looked for in the series' files
 SHOWN = 5
+# What git ignores is work, too: a kernel's .gitignore has *.patch, and names that begin with a
+# dot. But not what compilers and indexers make anew.
+MADE = re.compile(
+    r"\.(?:[ao]|ko|cmd|mod|mod\.c|order|symvers)$|(?:^|/)(?:(?:tags|TAGS|G[A-Z]*TAGS)$|cscope\.)"
+    r"|^(?:\.cache/|compile_commands\.json$)"
+)
 HINT = """\
 commit it there, and ./lab patches export; or git push it to a remote of that tree.
       What you don't want: git stash drop, git branch -D, git checkout there, or rm -r the tree.
@@ -142,8 +149,14 @@ def _unfinished(tree: Path) -> list[str]:
 
 
 def _uncommitted(tree: Path) -> list[str]:
-    """What is changed, staged or new; after a kill of the lab itself only what is new."""
-    status = ("status", "--porcelain", "--untracked-files=normal", "--ignore-submodules=none")
-    lines = look(tree, "-c", "core.quotePath=false", *status).splitlines()
+    """What is changed, staged, new or ignored; after a kill of the lab itself only the last two."""
+    status = ("status", "--porcelain", "--untracked-files=normal", "--ignored=matching")
+    arguments = ("-c", "core.quotePath=false", *status, "--ignore-submodules=none")
+    lines = look(tree, *arguments).splitlines()
     all_of_it = patches.are_applied(tree) or not (tree / ".git/lab-origin").exists()
-    return [f"not committed: {line[3:]}" for line in lines if all_of_it or line.startswith("??")]
+    found = [line for line in lines if all_of_it or line[:2] in ("??", "!!")]
+    return [
+        f"not committed: {line[3:]}"
+        for line in found
+        if line[:2] != "!!" or not MADE.search(line[3:])
+    ]

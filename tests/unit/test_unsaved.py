@@ -55,7 +55,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     tree.mkdir(parents=True)
     for name in ("xdp.c", "dev.c"):
         (tree / name).write_text("".join(LINES))
-    (tree / ".gitignore").write_text("*.o\n")
+    (tree / ".gitignore").write_text(".*\n*.patch\n*.o\n!.gitignore\n/out/\ntags\ncscope.*\n")
     git(tree, "init", "--quiet", "--initial-branch=series")
     git(tree, "add", "--all")
     git(tree, "commit", "--quiet", "--message=Linux 6.12")
@@ -105,6 +105,15 @@ def cleaned(root: Path) -> bool:
 
 
 def test_what_was_built_goes(root: Path) -> None:
+    assert cleaned(root)
+
+
+def test_what_programs_make_of_a_tree_goes(root: Path) -> None:
+    tree = root / "6.12/linux"
+    for name in ("xdp.o", ".xdp.o.cmd", "tags", "cscope.out"):
+        (tree / name).touch()
+    (tree / ".cache").mkdir()
+    (tree / ".cache/index").touch()
     assert cleaned(root)
 
 
@@ -175,6 +184,19 @@ def _new(tree: Path) -> None:
     (tree / "new.c").touch()
 
 
+def _ignored(tree: Path) -> None:
+    (tree / "0001-mine.patch").touch()  # as git format-patch leaves it
+
+
+def _ignored_folder(tree: Path) -> None:
+    (tree / "out").mkdir()
+    (tree / "out/note").touch()
+
+
+def _hidden(tree: Path) -> None:
+    (tree / ".note").touch()
+
+
 def _merging(tree: Path) -> None:
     (tree / ".git/MERGE_HEAD").write_text(user(tree, "rev-parse", "HEAD"))
 
@@ -213,6 +235,9 @@ def _own_repository(tree: Path) -> None:
         (_edited, "not committed: xdp.c"),
         (_staged, "not committed: xdp.c"),
         (_new, "not committed: new.c"),
+        (_ignored, "not committed: 0001-mine.patch"),
+        (_ignored_folder, "not committed: out/"),
+        (_hidden, "not committed: .note"),
         (_merging, "MERGE_HEAD"),
         (_broken, "it can't be told"),
         (_no_repository, "it can't be told"),
