@@ -105,6 +105,15 @@ def test_an_environment_is_made_once(checkout: Checkout) -> None:
     assert (checkout.place / ".venv/site/lab.pth").read_text() == f"{checkout.place}\n"
 
 
+def test_it_can_be_called_by_a_link(checkout: Checkout) -> None:
+    link = checkout.directory / "elsewhere" / "kernel-lab"
+    link.parent.mkdir()
+    link.symlink_to(checkout.place / "lab")
+    done = subprocess.run([link, "boot"], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith(f"{checkout.place}/.venv/pycache -m harness boot\n")
+
+
 def test_it_is_made_anew_for_another_lock_place_or_interpreter(checkout: Checkout) -> None:
     checkout.call()
     (checkout.place / "requirements.lock").write_text("a==2\n")
