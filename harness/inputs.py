@@ -14,6 +14,7 @@ from harness.run import CommandFailed, run
 
 RECORD = ".lab-inputs"
 UNSURE = "0 0"  # instead of the time and size of a file that was changed meanwhile
+LINK = " ->"  # at the end of what find says of one
 # Read by make itself and by scripts, which write no .cmd: with all folders below them.
 WHOLE = (
     "arch/x86/configs",
@@ -69,13 +70,24 @@ def unsure(line: str) -> str:
 
 
 def _find(tree: Path, starts: Sequence[str], tests: Sequence[str], since: Path | None) -> list[str]:
-    argv = ["find", *starts, *tests, "-type", "f"]
+    argv = ["find", *starts, *tests, "-type", "l", "-xtype", "f", "-printf", f"%p{LINK}\n"]
+    argv += ["-o", "-type", "f"]
     if since:
         argv += ["-newercm", str(since), "-printf", f"%p {UNSURE}\n", "-o", "-type", "f"]
     argv += ["-printf", "%p %T@ %s\n"]
     # Names as bytes: a fifth of its time.
-    found = run(argv, cwd=tree, env={"LC_ALL": "C"}, deadline=60)
-    return sorted(set(found.splitlines()))
+    found = run(argv, cwd=tree, env={"LC_ALL": "C"}, deadline=60).splitlines()
+    return sorted({_followed(tree, line, since) if line.endswith(LINK) else line for line in found})
+
+
+def _followed(tree: Path, line: str, since: Path | None) -> str:
+    """The line of a link to a file: with what is true of that file, as make and compilers read."""
+    name = line.removesuffix(LINK)
+    file = (tree / name).stat()
+    changed = max(file.st_ctime_ns, (tree / name).lstat().st_ctime_ns)
+    if since and changed > since.stat().st_mtime_ns:
+        return f"{name} {UNSURE}"
+    return f"{name} {file.st_mtime_ns // 10**9}.{file.st_mtime_ns % 10**9:09} {file.st_size}"
 
 
 def learn(obj: Path, tree: Path) -> frozenset[str]:

@@ -129,3 +129,21 @@ def test_what_changed_during_a_build_is_unsure(tree: Path, obj: Path, tmp_path: 
 def test_all_files_below(tree: Path) -> None:
     assert _names(inputs.below(tree)) == {*READ, *NOT_READ} - {".git/HEAD"}
     assert _names(inputs.below(tree, "net", "missing")) == {n for n in READ if n.startswith("net/")}
+
+
+def test_a_link_counts_as_the_file_that_it_leads_to(tmp_path: Path) -> None:
+    tree, file = tmp_path / "tree", tmp_path / "xdp.c"
+    tree.mkdir()
+    file.write_text("one\n")
+    (tree / "xdp.c").symlink_to(file)
+    (tree / "gone.h").symlink_to("nowhere")
+    mark = tmp_path / "mark"
+    mark.touch()
+    os.utime(mark, (2**31, 2**31))
+    before = inputs.below(tree)
+    assert [line.split()[0] for line in before] == ["./xdp.c"]
+    assert inputs.below(tree, since=mark) == before
+    file.write_text("another\n")
+    assert inputs.below(tree) != before
+    os.utime(mark, (1, 1))
+    assert inputs.listing(tree, ["."], mark) == [f"./xdp.c {inputs.UNSURE}"]
