@@ -96,7 +96,8 @@ class Server(paramiko.ServerInterface):
             return False
         peer: Any = channel.getpeername()
         process = subprocess.Popen(
-            ["/bin/sh", "-c", command],
+            # As below init: what is ignored here, below nohup(1) say, no shell could trap.
+            ["/usr/bin/env", "--default-signal", "/bin/sh", "-c", command],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

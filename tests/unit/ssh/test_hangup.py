@@ -120,10 +120,13 @@ def test_a_connection_that_is_gone_is_said_to_be(own_guest: Guest, server: Serve
 
 
 CLIENT = """
+import signal
 import sys
 from pathlib import Path
 from harness.guest import Address
 from tests.unit.ssh.sshd import logged_in
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # ignored below nohup(1), as is
+signal.signal(signal.SIGINT, signal.default_int_handler)  # this one behind a shell's &
 host, port, key, host_key = sys.argv[1:]
 guest = logged_in(Address(host, int(port), Path(key), host_key))
 with guest.hung_up():
@@ -138,4 +141,5 @@ def test_a_client_that_is_ended_ends_its_command(address: Address, number: signa
         assert run.stdout
         pidfd = os.pidfd_open(int(run.stdout.readline()))
         run.send_signal(number)
+        run.wait(30)
     assert has_ended(pidfd)
