@@ -317,7 +317,8 @@ def anothers(tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     wrapper.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
     with pytest.raises(CommandFailed, match="dubious ownership"):
-        run(["sh", "-c", "git status"], cwd=tree, deadline=30)  # as if by hand
+        by_hand = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
+        run(["sh", "-c", "git status"], cwd=tree, env=by_hand, deadline=30)
     return tree
 
 

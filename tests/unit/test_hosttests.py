@@ -79,12 +79,12 @@ def test_a_foreign_kernel_is_configured_once(bin_dir: Path, tmp_path: Path) -> N
     for _ in range(2):
         compile_files(tmp_path, tmp_path / "objects", kernel, ["net/core/xdp.c"])
     first, *others = called.read_text().splitlines()
-    assert "ARCH=pdp11 CC=gcc allnoconfig KCONFIG_ALLCONFIG=" in first
+    assert "ARCH=pdp11 CC=gcc KCONFIG_ALLCONFIG=" in first
+    assert first.endswith(" allnoconfig")
     assert (tmp_path / "objects" / "fragment").read_text() == "CONFIG_NET=y\n"
     assert len(others) == 2
-    assert all(
-        line.endswith("CC=gcc CFLAGS_xdp.o=-fpack-struct=2 net/core/xdp.o") for line in others
-    )
+    assert all("CC=gcc CFLAGS_xdp.o=-fpack-struct=2 " in line for line in others)
+    assert all(line.endswith(" net/core/xdp.o") for line in others)
 
 
 def test_a_process_that_dies_of_a_call_says_why(tmp_path: Path) -> None:
