@@ -167,7 +167,7 @@ def _outlive_parent() -> None:
 
 
 def _report(words: dict[str, str]) -> None:
-    """Tell the process that waits in keeper.start, whose pipe ends with this."""
+    """Tell the process that waits in `start`, whose pipe ends with this."""
     os.write(1, json.dumps(words).encode())
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)
