@@ -42,8 +42,8 @@ int first_hop(struct xdp_md *ctx)
 SEC("xdp")
 int second_hop(struct xdp_md *ctx)
 {
-	__u16 service;
-	__u64 id;
+	__u16 service = 0;
+	__u64 id = 0;
 
 	if (bpf_xdp_kv_get(ctx, PACKET_ID, &id, sizeof(id)) == sizeof(id) &&
 	    bpf_xdp_kv_get(ctx, SERVICE, &service, sizeof(service)) > 0)
