@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, astuple, dataclass, replace
 
-from harness import qemu, vm
+from harness import bench_store, qemu, vm
 from harness.bpf import Bpf, Object, attach, observe, u32
 from harness.config import Layout, Selection, machine_dir
 from harness.console import own_console
@@ -39,6 +39,7 @@ ARRIVAL_SECONDS = 10.0
 WAYS = ("redirect", "pass")
 NOTHING = "nothing"  # loads on a kernel without the series too
 STORING = {"hash": 1, "vlan": 1, "vlan_ad": 1, "ts": 1, "all": 3}  # and the setters each calls
+KEYS = {"key": 1, "4_keys": 4}  # and how many values each stores
 TAKEN = struct.Struct("=QQ")  # struct taken of bpf-progs/bench.h
 ARRIVED = struct.Struct("=16xI4x")  # of its struct way
 
@@ -64,23 +65,28 @@ class Cost:
     kernel_passed: int = 0
 
 
-def measure(selection: Selection) -> list[Cost]:
-    """The table, bare kernel first. Builds the bare kernel as well if it is not current."""
-    costs = []
+def measure(selection: Selection) -> tuple[list[Cost], list[bench_store.CallCost]]:
+    """Packets, on the bare kernel first, and calls. Builds the bare kernel if it is not current."""
+    costs, calls = [], []
     for kernel, chosen in (("bare", replace(selection, bare=True)), ("series", selection)):
         with _counting_machine(chosen) as (bpf, nic):
             nothing = _nothing(bpf, nic, kernel)
             costs.append(nothing)
             if kernel == "series":
-                costs += _storing(bpf, nic, nothing)
-    return costs
+                # What a twin calls does nothing, but takes a few instructions; 1 is the call.
+                idle = _alone(bpf, NOTHING, "idle") - _alone(bpf, NOTHING, NOTHING) - 1
+                costs += _storing(bpf, nic, nothing, idle)
+                with step("bench", f"{kernel} kernel, calls on the store"):
+                    calls = bench_store.measure(bpf, idle)
+    return costs, calls
 
 
 def report(selection: Selection) -> None:
-    """Measure, print the table, and write it as JSON too."""
-    costs = measure(selection)
+    """Measure, print the tables, and write them as JSON too."""
+    costs, calls = measure(selection)
     file = Layout.of(selection).variant / "bench.json"
-    file.write_text(json.dumps([asdict(cost) for cost in costs], indent=2) + "\n")
+    tables = {"packets": map(asdict, costs), "calls": map(asdict, calls)}
+    file.write_text(json.dumps({name: [*rows] for name, rows in tables.items()}, indent=2) + "\n")
     rows: list[tuple[object, ...]] = [
         ("", "driver", "XDP", "to skb", "setters,", "setter", "to skb"),
         ("guest instructions", "to XDP", *WAYS, "alone", *WAYS),
@@ -88,6 +94,8 @@ def report(selection: Selection) -> None:
     rows += [(f"{cost.kernel} kernel, {cost.behaviour}", *astuple(cost)[2:]) for cost in costs]
     for row in rows:
         say(f"{row[0]:<24}" + "".join(f"{value:>10}" for value in row[1:]))
+    for call in calls:
+        say(f"{call.call:<24}{call.instructions:>10}")
     say(f"as JSON: {file}")
 
 
@@ -98,10 +106,8 @@ def _nothing(bpf: Bpf, nic: Nic, kernel: str) -> Cost:
     return Cost(kernel, NOTHING, to_program, redirect, passed)
 
 
-def _storing(bpf: Bpf, nic: Nic, nothing: Cost) -> Iterator[Cost]:
-    # What a twin calls does nothing, but takes a few instructions; 1 is the call itself.
-    idle = _alone(bpf, NOTHING, "idle") - _alone(bpf, NOTHING, NOTHING) - 1
-    for name, setters in STORING.items():
+def _storing(bpf: Bpf, nic: Nic, nothing: Cost, idle: int) -> Iterator[Cost]:
+    for name, setters in (STORING | KEYS).items():
         with step("bench", f"{nothing.kernel} kernel, {name}"):
             twin = f"{name}_idle"
             to_program, redirect = _way(bpf, nic, name, name, "redirect")
@@ -114,10 +120,17 @@ def _storing(bpf: Bpf, nic: Nic, nothing: Cost) -> Iterator[Cost]:
                 to_program,
                 redirect,
                 passed,
-                _alone(bpf, name, name) - _alone(bpf, name, twin) + setters * idle,
+                _setters(bpf, name, idle),
                 redirect - twin_redirect + setters * idle,
                 passed - twin_passed + setters * idle,
             )
+
+
+def _setters(bpf: Bpf, name: str, idle: int) -> int:
+    if name in KEYS:
+        return bench_store.of_sets(bpf, idle, KEYS[name])
+    twin = f"{name}_idle"
+    return _alone(bpf, name, name) - _alone(bpf, name, twin) + STORING[name] * idle
 
 
 @contextmanager

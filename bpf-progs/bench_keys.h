@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef BENCH_KEYS_H
+#define BENCH_KEYS_H
+
+#include "bench.h"
+#include "kv.h"
+
+/* As idle_hash() and its like in bench.h. */
+__weak int idle_set(struct xdp_md *ctx, __u64 key, const __u64 *val, __u32 size,
+		    __u64 flags)
+{
+	return 0;
+}
+
+/* A value of 8 bytes under that key. */
+#define SET(set, number)						\
+	do {								\
+		__u64 value = 0x0123456789abcdefULL * (number);		\
+									\
+		set(ctx, number, &value, sizeof(value), 0);		\
+	} while (0)
+
+#endif

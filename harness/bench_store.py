@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a call on a packet's store costs, in guest instructions, by what the store has.
+
+A call in a repeated test run meets what the run before left. So each run of bench_kv's
+programs takes all keys away, makes the calls that bring the state about, and reads
+the clock right before and after the one call that is measured. A twin that calls a
+function which does nothing has the same way to the call; the difference is the call's.
+"""
+
+import errno
+import statistics
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from harness.bpf import Bpf, Object, entries, u32
+from harness.errors import LabError
+from harness.kvscript import (
+    HW_HASH,
+    HW_TIMESTAMP,
+    HW_VLAN,
+    SECOND,
+    Call,
+    Kind,
+    delete,
+    done,
+    get,
+    scripts,
+    set_,
+)
+
+MEASURED = Object("bench_kv")
+RUNS = 64  # BENCH_RUNS of bpf-progs/bench_kv.bpf.c
+PROGRAMS = {Kind.SET: "set", Kind.GET: "get", Kind.DEL: "del"}
+KEY = 5
+EIGHT, FOUR = bytes(range(1, 9)), bytes(range(1, 5))
+
+
+@dataclass(frozen=True)
+class Case:
+    """A call, what was called before it, and what it returns."""
+
+    name: str
+    before: tuple[Call, ...]
+    call: Call
+    returns: int = 0
+
+
+@dataclass(frozen=True)
+class CallCost:
+    """A call's instructions, from entry to ret, so with endbr64 and ftrace's nop."""
+
+    call: str
+    instructions: int
+
+
+def _keys(count: int, value: bytes, first: int) -> tuple[Call, ...]:
+    return tuple(set_(key, value) for key in range(first, first + count))
+
+
+def _cases() -> Iterator[Case]:
+    """Values have 8 bytes; beside 20 others all have 4, or they would not fit."""
+    one, eight = _keys(1, EIGHT, KEY), _keys(8, EIGHT, KEY)
+    twenty = _keys(20, FOUR, KEY)
+    yield Case("set, the first key", (), set_(KEY, EIGHT))
+    yield Case("set, behind 1 other", one, set_(63, EIGHT))
+    yield Case("set, behind 8 others", eight, set_(63, EIGHT))
+    yield Case("set, behind 20 others", twenty, set_(63, FOUR))
+    yield Case("set, over its value", eight, set_(KEY, EIGHT))
+    yield Case("set, before 1 other", one, set_(0, EIGHT))
+    yield Case("set, before 8 others", eight, set_(0, EIGHT))
+    yield Case("set, before 20 others", twenty, set_(0, FOUR))
+    yield Case("get, 1 of 8", eight, get(KEY), len(EIGHT))
+    yield Case("get, none of 8", eight, get(0), -errno.ENOENT)
+    yield Case("get, nothing stored", (), get(KEY), -errno.ENOENT)
+    yield Case("del, the last key", one, delete(KEY))
+    yield Case("del, before 7 others", eight, delete(KEY))
+    yield Case("del, before 19 others", twenty, delete(KEY))
+    for key, name, size in ((HW_HASH, "hash", 8), (HW_VLAN, "VLAN", 4), (HW_TIMESTAMP, "time", 8)):
+        value = bytes.fromhex("8100 0123") if key == HW_VLAN else bytes(size)
+        yield Case(f"set, the hint {name}", (), set_(key, value))
+        yield Case(f"get, the hint {name}", (set_(key, value),), get(key, size), size)
+
+
+def measure(bpf: Bpf, idle: int) -> list[CallCost]:
+    """The cost of each call; idle: the instructions of a function that does nothing."""
+    return [CallCost(case.name, _cost(bpf, case) + idle) for case in _cases()]
+
+
+def of_sets(bpf: Bpf, idle: int, keys: int) -> int:
+    """What storing so many values costs, of 8 bytes each, by keys that go up."""
+    calls = _keys(keys, EIGHT, 1)
+    cases = (Case("set", calls[:at], call) for at, call in enumerate(calls))
+    return sum(_cost(bpf, case) + idle for case in cases)
+
+
+def _cost(bpf: Bpf, case: Case) -> int:
+    bpf.run(
+        [
+            f"[ -d {MEASURED.directory} ] || {MEASURED.load()}",
+            *scripts(MEASURED, {0: case.before}),
+            *scripts(MEASURED, {0: [case.call]}, SECOND),
+        ]
+    )
+    program = PROGRAMS[case.call.kind]
+    twin = _timed(bpf, f"{program}_idle")
+    took = _timed(bpf, program)
+    (made,) = done(bpf.dump(MEASURED.map("scripts")), SECOND)[0]
+    if made.returned != case.returns:
+        raise LabError(f"{case.name}: {case.call} returned {made.returned}")
+    return took - twin
+
+
+def _timed(bpf: Bpf, program: str) -> int:
+    """The usual time of the program's call, in nanoseconds; a timer tick may fall into one."""
+    pinned = MEASURED.program(program)
+    printed = bpf.run(
+        [
+            "head -c 64 /dev/zero >/tmp/frame",
+            f"bpftool prog run pinned {pinned} data_in /tmp/frame repeat {RUNS} >/dev/null",
+            f"bpftool -j map dump pinned {MEASURED.map('took')}",
+        ],
+        timeout=120.0,
+    )
+    took = entries(printed)
+    return statistics.mode(int.from_bytes(took[u32(run)], "little") for run in range(RUNS))
