@@ -3,6 +3,7 @@
 
 import shlex
 import sys
+import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from harness.host import Need
 from harness.lock import locked
 from harness.progress import say
 from harness.run import CommandFailed, run
-from harness.userspace import SOURCES
+from harness.userspace import SOURCES, compile_c, store_sources
 
 DEADLINE = 1800.0  # seconds; a minute, and the first time another one
 
@@ -36,7 +37,7 @@ def host_tests(words: Sequence[str]) -> None:
         if "fuzz" in words:
             fuzz.fuzz(tree, Layout.of(selection).variant / "fuzz")
         else:
-            _test(tree, Layout.of(selection).variant / "foreign", [each.name for each in platforms])
+            test(tree, Layout.of(selection).variant / "foreign", [each.name for each in platforms])
 
 
 def _require(needs: Iterable[Need]) -> None:
@@ -48,8 +49,13 @@ def _require(needs: Iterable[Need]) -> None:
         raise LabError(f"missing on this machine: {names}", hint=remedy)
 
 
-def _test(tree: Path, objects: Path, platforms: Sequence[str]) -> None:
-    """Run tests/host; with platforms, what runs on them."""
+def test(tree: Path, objects: Path, platforms: Sequence[str] = ()) -> None:
+    """Run tests/host on a tree; with platforms, what runs on them. objects: a folder for objects.
+
+    Raises TestsFailed, and CommandFailed if the encoding can't be compiled.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        compile_c(tree, Path(scratch) / "store", [SOURCES / "store.c", *store_sources(tree)])
     options = [f"--platform={name}" for name in platforms]
     chosen = ["-k", " or ".join(platforms)] if platforms else []
     pytest = [sys.executable, "-m", "pytest", "-q", "--tb=short", str(SOURCES)]

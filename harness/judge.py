@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import drivers, host, kunit, patches
+from harness import drivers, host, hosttests, kunit, patches
 from harness.build import build, origin, source_tree
 from harness.clone import clone
 from harness.config import Layout, Selection, build_root
@@ -22,7 +22,7 @@ from harness.kbuild import DoesNotBuild
 from harness.lock import locked, used
 from harness.patches import Commit
 from harness.progress import say
-from harness.run import run
+from harness.run import CommandFailed, run
 from harness.suite import machines_of, run_tests, side_by_side
 
 PLACE = "trial"
@@ -112,6 +112,20 @@ class Trial:
     def judge_drivers(self, commit: str, log: Path) -> Judgement:
         """Build the drivers' lane of a commit and run its KUnit tests; log as in `judge`."""
         return _logged(log, lambda: self._judge_drivers(commit))
+
+    def judge_encoding(self, commit: str, log: Path) -> Judgement:
+        """Run a commit's encoding of the store on the host; log as in `judge`."""
+        return _logged(log, lambda: self._judge_encoding(commit))
+
+    def _judge_encoding(self, commit: str) -> Judgement:
+        tree = source_tree(replace(self.selection, commit=commit))
+        try:
+            hosttests.test(tree, Layout.of(self.selection).variant / "foreign")
+        except TestsFailed as error:
+            return Judgement(Outcome.FAILED, failed={"host": _told(error)})
+        except CommandFailed as error:
+            return Judgement(Outcome.NOT_BUILT, why=_told(error))
+        return Judgement(Outcome.PASSED)
 
     def _judge_drivers(self, commit: str) -> Judgement:
         try:

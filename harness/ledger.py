@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Many kernels judged one after the other, and what came of it in a file."""
 
+import enum
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from harness import artefact
@@ -17,23 +18,29 @@ from harness.progress import say
 SERIES = "series"  # the name of the kernel that has no fault
 
 
+class Court(enum.Enum):
+    """Which tests judge a case: tests/guest, tests/host, the KUnit tests of the drivers' lane."""
+
+    GUEST = "guest"
+    HOST = "host"
+    DRIVERS = "drivers"
+
+
 @dataclass(frozen=True)
 class Case:
     """A kernel to be judged.
 
-    make: gives its commit, or raises DoesNotApply. arguments: pytest's.
-    drivers: judged by the KUnit tests of the drivers' lane instead.
+    make: gives its commit, or raises DoesNotApply. arguments: pytest's, for tests/guest.
     """
 
     name: str
     make: Callable[[], str]
     arguments: tuple[str, ...] = ()
-    drivers: bool = False
+    court: Court = Court.GUEST
 
-    @property
-    def by_drivers(self) -> "Case":
+    def before(self, court: Court) -> "Case":
         """The same, judged there."""
-        return Case(f"{self.name}-drivers", self.make, drivers=True)
+        return replace(self, name=f"{self.name}-{court.value}", court=court)
 
 
 class Ledger:
@@ -50,9 +57,12 @@ class Ledger:
         self.commits = place.commits
         self._logs = layout.logs / "mutants"
         self._left = left
-        self._tests = artefact.fingerprint(ROOT / "tests" / "guest", ROOT / "bpf-progs")
         series_dir = SERIES_ROOT / place.selection.base
-        self._drivers_tests = artefact.fingerprint(*sorted(series_dir.glob("config*")))
+        self._tests = {
+            Court.GUEST: artefact.fingerprint(ROOT / "tests" / "guest", ROOT / "bpf-progs"),
+            Court.HOST: artefact.fingerprint(ROOT / "tests" / "host", ROOT / "harness" / "kv.py"),
+            Court.DRIVERS: artefact.fingerprint(*sorted(series_dir.glob("config*"))),
+        }
         try:
             self._entries: dict[str, dict[str, Any]] = json.loads(self.file.read_text())
         except (OSError, ValueError):
@@ -65,7 +75,7 @@ class Ledger:
         except DoesNotApply as error:
             return Judgement(Outcome.NOT_APPLIED, why=f"{error.name}: {error.why}")
         tree = git(self.place.tree, "rev-parse", f"{commit}^{{tree}}").strip()
-        key = artefact.fingerprint(tree, self._drivers_tests if case.drivers else self._tests)
+        key = artefact.fingerprint(tree, self._tests[case.court])
         entry = self._entries.get(case.name, {})
         if self._left and entry.get("key") == key:
             told = dict(entry["judgement"])
@@ -74,10 +84,13 @@ class Ledger:
             if case.name != SERIES or outcome is Outcome.PASSED:
                 return Judgement(outcome, passed, **told)
         log = self._logs / f"{case.name}.log"
-        if case.drivers:
-            judged = self.place.judge_drivers(commit, log)
-        else:
-            judged = self.place.judge(commit, case.arguments, log, known)
+        match case.court:
+            case Court.DRIVERS:
+                judged = self.place.judge_drivers(commit, log)
+            case Court.HOST:
+                judged = self.place.judge_encoding(commit, log)
+            case Court.GUEST:
+                judged = self.place.judge(commit, case.arguments, log, known)
         self._keep(case.name, key, judged)
         return judged
 

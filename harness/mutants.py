@@ -2,9 +2,11 @@
 """`./lab mutants`: a small fault in the series, built and tested; then the next one.
 
 A fault that no test finds is a missing test. To lack a whole patch is a fault too. What
-the guest tests do not find is given to the KUnit tests of the drivers' lane.
+the guest tests do not find is given to the KUnit tests of the drivers' lane. A fault in the
+store's encoding is given to the tests on the host first, which need no kernel.
 """
 
+import re
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -14,11 +16,13 @@ from harness.clone import compose
 from harness.config import Base
 from harness.errors import BadCall, TestsFailed
 from harness.judge import Judgement, Outcome, trial
-from harness.ledger import Case, Ledger
+from harness.ledger import Case, Court, Ledger
 from harness.progress import say
 from harness.series import of_series
+from harness.userspace import ENCODING
 
 LEFT, PATCHES = "left", "patches"
+CHANGED = re.compile(r"^\+\+\+ b/(\S+)", re.MULTILINE)
 
 
 def run(words: Sequence[str]) -> None:
@@ -49,11 +53,8 @@ def _faults(ledger: Ledger, directory: Path, names: Sequence[str]) -> None:
     for at, name in enumerate(names, 1):
         make = partial(compose, tree, series, [files[name]], name)
         case = Case(name, make, ("-x",))
-        judged = ledger.judge(case, {plain.kernel: plain})
+        judged = _judged(ledger, case, plain, in_encoding=is_encodings(files[name]))
         killed, told = _fate(judged)
-        if judged.outcome is Outcome.PASSED:  # or is not in that kernel
-            judged = ledger.judge(case.by_drivers)
-            killed, told = _fate(judged)
         # One of the two is a copy of the other, or was not built.
         if judged.kernel and (twin := made.setdefault(judged.kernel, name)) != name:
             killed, told = False, f"the same kernel as that of {twin}"
@@ -64,6 +65,24 @@ def _faults(ledger: Ledger, directory: Path, names: Sequence[str]) -> None:
     say(f"mutants   {len(names) - len(bad)} of {len(names)} killed; as JSON: {ledger.file}")
     if bad:
         raise TestsFailed(f"not killed: {', '.join(bad)}", hint="a missing test, as a rule")
+
+
+def _judged(ledger: Ledger, case: Case, plain: Judgement, *, in_encoding: bool) -> Judgement:
+    """The first verdict that finds a fault, else the last one."""
+    if in_encoding:
+        judged = ledger.judge(case.before(Court.HOST))
+        if judged.outcome is not Outcome.PASSED:
+            return judged
+    judged = ledger.judge(case, {plain.kernel: plain})
+    if judged.outcome is Outcome.PASSED:  # or is not in that kernel
+        judged = ledger.judge(case.before(Court.DRIVERS))
+    return judged
+
+
+def is_encodings(path: Path) -> bool:
+    """Whether a fault is in nothing but the store's encoding."""
+    changed = {Path(name) for name in CHANGED.findall(path.read_text())}
+    return changed <= set(ENCODING)
 
 
 def breaks(path: Path) -> str:

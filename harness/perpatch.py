@@ -13,7 +13,7 @@ from functools import partial
 from harness.clone import without
 from harness.errors import TestsFailed
 from harness.judge import Judgement, Outcome
-from harness.ledger import Case, Ledger
+from harness.ledger import Case, Court, Ledger
 from harness.progress import say
 from harness.series import numbers
 
@@ -78,7 +78,7 @@ def _prove(ledger: Ledger, number: int, plain: Judgement) -> Proof:
     case = Case(f"without-{number:04}", make)
     lacking = ledger.judge(case, {plain.kernel: plain})
     if lacking.outcome is Outcome.PASSED:
-        lacking = ledger.judge(case.by_drivers)
+        lacking = ledger.judge(case.before(Court.DRIVERS))
     ran = lacking.outcome in (Outcome.PASSED, Outcome.FAILED)
     return Proof(
         number,

@@ -23,6 +23,7 @@ from harness.host import Need
 from harness.run import Argv, run, start
 
 SOURCES = ROOT / "tests" / "host"
+ENCODING = (Path("include/net/bpf_kv.h"), Path("net/core/bpf_kv.c"))  # in a tree with the series
 SANITIZED = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 MOST = 256  # bytes of a value, and of a store's memory, in tests/host/store.c
 REQUEST = "QQIIIIII256s256s"  # its struct request
@@ -66,7 +67,7 @@ def compile_c(
 
 def store_sources(tree: Path) -> list[Path]:
     """The series' encoding, as functions."""
-    return [SOURCES / "calls.c", tree / "net" / "core" / "bpf_kv.c"]
+    return [SOURCES / "calls.c", tree / ENCODING[1]]
 
 
 @dataclass(frozen=True)

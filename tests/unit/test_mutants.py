@@ -15,6 +15,7 @@ from harness.judge import Judgement, Outcome
 from harness.ledger import Case, Ledger
 from harness.patches import Commit, commits
 from harness.source import BASE_TAG
+from harness.userspace import ENCODING
 
 PASSED = Judgement(Outcome.PASSED, ("a", "b"), kernel="k")
 
@@ -26,6 +27,7 @@ class FakeTrial:
     tree: Path
     verdict: Callable[[str], Judgement]
     of_drivers: Callable[[str], Judgement] = lambda _: Judgement(Outcome.PASSED)
+    of_encoding: Callable[[str], Judgement] | None = None
     judged: list[str] = field(default_factory=list)
     selection: Selection = field(default_factory=Selection)
 
@@ -46,6 +48,10 @@ class FakeTrial:
     ) -> Judgement:
         self.judged.append(commit)
         return self.verdict(git(self.tree, "show", f"{commit}:x"))
+
+    def judge_encoding(self, commit: str, log: Path) -> Judgement:
+        assert self.of_encoding
+        return self.of_encoding(git(self.tree, "show", f"{commit}:x"))
 
     def judge_drivers(self, commit: str, log: Path) -> Judgement:
         return self.of_drivers(git(self.tree, "show", f"{commit}:x"))
@@ -143,6 +149,35 @@ def test_what_becomes_of_a_fault(
     assert lines[1].split("  ")[-1].startswith(told), lines
     assert ("           Breaks 5." in lines) == (not fine)
     assert f"{2 if fine else 1} of 2 killed" in lines[-1]
+
+
+def test_a_fault_in_the_encoding_is_given_to_the_host_first(
+    tree: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("harness.mutants.ENCODING", (Path("x"),))
+    planted(tmp_path, 5, "seen on the host, killed")
+    planted(tmp_path, 8, "killed")
+    trial = FakeTrial(tree, by_fault, of_encoding=by_host)
+    mutants._faults(ledger(trial), tmp_path, [])
+    lines = capsys.readouterr().out.splitlines()
+    assert "killed by host: why" in lines[1]
+    assert "killed by test_x.py::test_y: why" in lines[2]
+    assert len(trial.judged) == 2  # the series, and the fault that the host did not see
+
+
+def by_host(text: str) -> Judgement:
+    return failed("host") if "seen on the host" in text else Judgement(Outcome.PASSED)
+
+
+def test_a_fault_beside_the_encoding_is_not_only_the_encodings(tmp_path: Path) -> None:
+    both = tmp_path / "both.patch"
+    both.write_text("".join(f"--- a/{name}\n+++ b/{name}\n" for name in (*ENCODING, "net/x.c")))
+    assert not mutants.is_encodings(both)
+    both.write_text(f"--- a/{ENCODING[1]}\n+++ b/{ENCODING[1]}\n")
+    assert mutants.is_encodings(both)
 
 
 def test_two_faults_are_not_one_kernel(
