@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from harness.bpf import Bpf, BpfError, Object
+from harness.bpf import Bpf, Object
 from harness.devices import Giving, Nic
 from harness.fixtures import EACH_NIC, SLOW
 from harness.hints import ETH_P_8021Q, UNSET, Hints, Seen, seen
@@ -305,15 +305,3 @@ def test_room_without_metadata(bpf: Bpf, seed: int, giving: Giving, behind: int)
     """Where data_meta is a byte behind data."""
     way = lay_on_tap(bpf, giving, STORE.name, "pass")
     run(bpf, way, seed, room_scripts(behind, metadata=False))
-
-
-@pytest.mark.parametrize(
-    ("name", "words"),
-    [
-        ("kv_in_tc", "bpf_xdp_kv_set is not allowed"),
-        ("kv_from_rodata", "write into map forbidden"),
-    ],
-)
-def test_the_verifier_refuses(bpf: Bpf, name: str, words: str) -> None:
-    with pytest.raises(BpfError, match=words):
-        bpf.load(name)
