@@ -52,6 +52,7 @@ static __always_inline void record(struct __sk_buff *ctx, struct skb_record *rec
 	rec->pkt_type = ctx->pkt_type;
 	rec->meta_len = shinfo->meta_len;
 	rec->pfmemalloc = BPF_CORE_READ_BITFIELD(skb, pfmemalloc);
+	rec->has_sender = !!skb->sk;
 	if (len > SKB_RECORD_DATA)
 		len = SKB_RECORD_DATA;
 	if (len && !bpf_skb_load_bytes(ctx, 0, rec->data, len))

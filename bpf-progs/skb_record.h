@@ -35,7 +35,8 @@ struct skb_record {
 	__u8 pkt_type;
 	__u8 meta_len;
 	__u8 pfmemalloc;
-	__u16 data_len;
+	__u8 has_sender;
+	__u8 data_len;
 	__u32 meta;
 	__u8 data[SKB_RECORD_DATA];
 };

@@ -27,7 +27,8 @@ LAYOUT: Final = (
     ("pkt_type", "B"),
     ("meta_len", "B"),
     ("pfmemalloc", "B"),
-    ("data_len", "H"),
+    ("has_sender", "B"),
+    ("data_len", "B"),
     ("meta", "I"),
     ("data", "128s"),
 )
@@ -43,8 +44,8 @@ class SkbRecord:
     len: bytes, from the Ethernet header on; ifindex: of skb->dev; cpu: where
     the observer ran. protocol, vlan_proto: EtherTypes in host order.
     l4_hash, sw_hash, vlan_present, pfmemalloc: 0 or 1. pkt_type: PACKET_HOST (0) and so on.
-    meta_len: bytes of XDP metadata; meta: the first four of
-    them. data: the first data_len bytes of the
+    has_sender: 1 if a socket that sent it still owns it. meta_len: bytes of XDP metadata; meta:
+    the first four of them. data: the first data_len bytes of the
     frame, at most 128.
     """
 
@@ -65,6 +66,7 @@ class SkbRecord:
     pkt_type: int
     meta_len: int
     pfmemalloc: int
+    has_sender: int
     data_len: int
     meta: int
     data: bytes

@@ -70,6 +70,7 @@ def test_what_a_socket_sent_is_its_own_until_a_timestamp_is_stored(
     assert len(records) == len(HINTS)
     for number, given in HINTS.items():
         assert seen(records[number]) == given.over(UNSET), given
+        assert records[number].has_sender == int(given.timestamp is None), given
 
 
 @pytest.mark.unchanged

@@ -95,13 +95,14 @@ def test_a_record_is_read_field_by_field() -> None:
     (flow,) = random_flows(1, seed=1)
     frame = build(flow, 0x0102).data
     values = list(range(1, len(skb.LAYOUT)))  # each field another value
-    values[17] = len(frame)
+    values[18] = len(frame)
     record = skb.SkbRecord.from_bytes(struct.pack(skb.FORMAT, *values, frame))
     assert [record.tstamp, record.hwtstamp, record.hash, record.mark] == [1, 2, 3, 4]
     assert [record.len, record.ifindex, record.cpu, record.queue_mapping] == [5, 6, 7, 8]
     assert [record.protocol, record.vlan_proto, record.vlan_tci] == [9, 10, 11]
     assert [record.l4_hash, record.sw_hash, record.vlan_present] == [12, 13, 14]
     assert [record.pkt_type, record.meta_len, record.pfmemalloc] == [15, 16, 17]
+    assert record.has_sender == 18
     assert record.data_len == len(frame)
     assert record.data == frame
     assert record.id == 0x0102
