@@ -6,6 +6,12 @@ import struct
 import pytest
 
 from harness.bpf import Bpf, BpfError, Object, run_once
+from harness.devices import Nic
+from harness.fixtures import SLOW
+from harness.kvcases import STORE, STORED, check_first, given, read
+from harness.kvscript import SECOND, done
+from harness.packets import random_frames
+from harness.topology import lay
 
 CONSTANTS = Object("kv_constants")
 
@@ -34,3 +40,17 @@ def test_the_constants_are_in_btf(bpf: Bpf) -> None:
 def test_the_verifier_refuses(bpf: Bpf, name: str, words: str) -> None:
     with pytest.raises(BpfError, match=words):
         bpf.load(name)
+
+
+@SLOW
+def test_through_a_tail_call(bpf: Bpf, nic: Nic, seed: int) -> None:
+    lines = [
+        *given(),
+        f"bpftool map update pinned {STORE.map('tails')} key 0 0 0 0"
+        f" value pinned {STORE.program('pass_second')}",
+    ]
+    way = lay(bpf, nic, STORE.name, "tail_call", lines, observed=[nic.device])
+    way.capture(random_frames(len(STORED), seed))
+    check_first(bpf)
+    second = done(bpf.dump(STORE.map("scripts")), SECOND)
+    assert second == {number: read(number) for number in STORED}

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Keys and values stay in their network namespace, while hints go on into another."""
+
+import pytest
+
+from harness.bpf import Bpf, Object, attach, entry, observe
+from harness.devices import Nic
+from harness.fixtures import SLOW
+from harness.hints import UNSET, seen
+from harness.kvcases import STORE, STORED, check_first, given, hints_of, read
+from harness.kvscript import SECOND, THIRD, done
+from harness.packets import random_frames
+from harness.topology import OBSERVE, VETH2_INDEX, VETH_INDEX, devmap, lay, veth, within
+
+PASS = Object("xdp_pass")
+FAR = "far"
+
+
+@SLOW
+@pytest.mark.parametrize("namespace", ["", FAR], ids=["here", "far"])
+def test_back_by_xdp_tx_to_a_veth_peer(bpf: Bpf, nic: Nic, seed: int, namespace: str) -> None:
+    """In the peer's namespace, or not: there the keys are gone, and hints are not."""
+    inside = within(namespace)
+    lines = [
+        *veth(napi=False, namespace=namespace),
+        *given(),
+        *devmap(STORE),
+        inside + attach(STORE.program("tx"), "v1"),
+        attach(STORE.program("pass_third"), "v0"),
+    ]
+    way = lay(bpf, nic, STORE.name, "to_dev", lines, observed=["v0"])
+    records = way.capture(random_frames(len(STORED), seed))
+    assert len(records) == len(STORED)
+    check_first(bpf)
+    dumped = bpf.dump(STORE.map("scripts"))
+    expected = {number: read(number, keys=not namespace) for number in STORED}
+    assert done(dumped, SECOND) == expected
+    assert done(dumped, THIRD) == expected
+    for number in STORED:
+        assert seen(records[number]) == hints_of(number).over(UNSET), number
+
+
+def far_veth() -> list[str]:
+    """Lines that make w0 and w1, both in another network namespace."""
+    inside = within(FAR)
+    return [
+        f"ip netns add {FAR}",
+        f"{inside}/bin/ip link add w0 index {VETH2_INDEX} type veth peer name w1",
+        f"{inside}/bin/ip link set dev w0 up",
+        f"{inside}/bin/ip link set dev w1 up",
+    ]
+
+
+@pytest.mark.parametrize("mode", ["xdpdrv", pytest.param("xdpgeneric", marks=SLOW)])
+def test_an_entrys_device_in_another_namespace(bpf: Bpf, nic: Nic, seed: int, mode: str) -> None:
+    """It is there because the map was written to from there; its program sees no key."""
+    inside = within(FAR)
+    lines = [
+        *far_veth(),
+        PASS.load(),
+        inside + attach(PASS.program("xdp_pass"), "w1"),
+        *given(),
+        inside + entry(STORE.map("devmap"), 0, VETH2_INDEX, STORE.program("on_devmap")),
+    ]
+    way = lay(bpf, nic, STORE.name, "to_dev", lines, observed=["w1"], mode=mode, namespace=FAR)
+    way.capture(random_frames(len(STORED), seed))
+    check_first(bpf)
+    second = done(bpf.dump(STORE.map("scripts")), SECOND)
+    assert second == {number: read(number, keys=False) for number in STORED}
+
+
+@SLOW
+@pytest.mark.parametrize("far_first", [False, True], ids=["here first", "far first"])
+def test_a_clone_of_a_broadcast_loses_them_by_itself(
+    bpf: Bpf, nic: Nic, seed: int, far_first: bool
+) -> None:
+    """v1, in this namespace, is sent one, and w1, in another, the other."""
+    inside = within(FAR)
+    here, far = (1, 0) if far_first else (0, 1)
+    lines = [
+        *veth(napi=False),
+        *far_veth(),
+        *given(),
+        entry(STORE.map("devmap"), here, VETH_INDEX, STORE.program("pass_on_devmap")),
+        inside + entry(STORE.map("devmap"), far, VETH2_INDEX, STORE.program("pass_on_devmap")),
+        attach(STORE.program("pass_second"), "v1"),
+        inside + attach(STORE.program("pass_third"), "w1"),
+        *observe(OBSERVE, "w1", inside),
+    ]
+    way = lay(bpf, nic, STORE.name, "to_all", lines, observed=["v1"])
+    way.capture_copies(random_frames(len(STORED), seed), 2)
+    check_first(bpf)
+    dumped = bpf.dump(STORE.map("scripts"))
+    assert done(dumped, SECOND) == {number: read(number) for number in STORED}
+    assert done(dumped, THIRD) == {number: read(number, keys=False) for number in STORED}
