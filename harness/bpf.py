@@ -24,6 +24,7 @@ PIN_ROOT = "/sys/fs/bpf/lab"  # of what a test loads; a reset empties it
 KEPT_ROOT = "/sys/fs/bpf/kept"
 GUEST_DIRECTORY = "/lab"
 BPFCALL = f"{GUEST_DIRECTORY}/bpfcall"  # what bpftool has no words for; bpf-progs/bpfcall.c
+EXTENSION = f"{GUEST_DIRECTORY}/extension"  # bpf-progs/extension.c
 XSK = f"{GUEST_DIRECTORY}/xsk"  # AF_XDP sockets; bpf-progs/xsk.c
 VHOST = f"{GUEST_DIRECTORY}/vhost"  # frames in batches; bpf-progs/vhost.c
 SUFFIX = ".bpf.o"
@@ -142,6 +143,17 @@ def attach(program: str, device: str, mode: str = "xdpdrv") -> str:
 def entry(path: str, key: int, value: int, program: str) -> str:
     """The line that writes a devmap's or cpumap's entry that runs a pinned program."""
     return f"{BPFCALL} entry {path} {key} {value} {program}"
+
+
+def extend(by: Object, program: str, target: str, function: str) -> str:
+    """The line that puts a program of a loaded object in the place of a pinned one's function.
+
+    As libxdp's dispatcher has it: the function is global; the program is loaded once more, as
+    an extension, with the object's maps.
+    """
+    compiled = f"{GUEST_DIRECTORY}/{by.name}{SUFFIX}"
+    link = f"{PIN_ROOT}/{function}"
+    return f"{EXTENSION} {compiled} {program} {by.maps} {target} {function} {link}"
 
 
 def live(program: str, device: str, repeat: int, frame: bytes) -> str:

@@ -18,10 +18,11 @@ FEATURES = ("feature-llvm=0", "feature-libbfd=0", "feature-clang-bpf-co-re=0")
 
 @dataclass(frozen=True)
 class Tools:
-    """bpftool of the kernel's tree, and the include folder that has bpf/bpf_helpers.h."""
+    """bpftool of the kernel's tree, libbpf, and the include folder that has bpf/bpf_helpers.h."""
 
     bpftool: Path
     include: Path
+    libbpf: Path
 
 
 def tools(layout: Layout, tree: Path) -> Tools:
@@ -44,7 +45,7 @@ def tools(layout: Layout, tree: Path) -> Tools:
         return [*compilers, *_bpftool(layout, tree, path)]
 
     artefact.make(directory, wanted, fill)
-    return Tools(directory / "bpftool", directory / "include")
+    return Tools(directory / "bpftool", directory / "include", directory / "libbpf.a")
 
 
 def _bpftool(layout: Layout, tree: Path, directory: Path) -> list[Path]:
@@ -57,6 +58,7 @@ def _bpftool(layout: Layout, tree: Path, directory: Path) -> list[Path]:
         make(tree, settings, part="tools/bpf/bpftool", deadline=600, log=log)
         run(["strip", "-o", directory / "bpftool", work / "bpftool"], deadline=60, log=log)
         shutil.copytree(work / "libbpf/include", directory / "include")
+        shutil.copy(work / "libbpf/libbpf.a", directory)
         current.note = "built without LLVM"
     notes = [path for end in ("d", "cmd") for path in work.rglob(f"*.{end}")]
     read = artefact.named_in(notes, tree, directory)

@@ -46,7 +46,8 @@ def programs(layout: Layout, kernel: Kernel, tools: Tools) -> Programs:
     includes = (SOURCES, headers, tools.include)
     compilers = host.programs(*COMPILERS)
     wanted = artefact.fingerprint(
-        recipe, headers / "vmlinux.h", tools.include, SOURCES, *map(str, compilers)
+        *(recipe, headers / "vmlinux.h", tools.include, tools.libbpf, SOURCES),
+        *map(str, compilers),
     )
 
     def fill(directory: Path) -> list[Path]:
@@ -64,7 +65,11 @@ def programs(layout: Layout, kernel: Kernel, tools: Tools) -> Programs:
             finally:
                 pool.shutdown(cancel_futures=True)
             helpers = sorted(set(SOURCES.glob("*.c")) - set(sources))
-            read = {path for source in helpers for path in _compile_helper(source, directory, log)}
+            read = {
+                path
+                for source in helpers
+                for path in _compile_helper(source, directory, tools, log)
+            }
             current.note = f"{len(sources)} compiled"
         loaded = (lib for program in compilers for lib in host.libraries(program))
         return [*compilers, *loaded, *read]
@@ -86,14 +91,16 @@ def _vmlinux_h(directory: Path, kernel: Kernel, tools: Tools) -> None:
     (directory / "vmlinux.h").write_text(header)
 
 
-def _compile_helper(source: Path, directory: Path, log: Path) -> set[Path]:
-    """Compile a program of the guest against the host's libc, as all of them are.
+def _compile_helper(source: Path, directory: Path, tools: Tools, log: Path) -> set[Path]:
+    """Compile a program of the guest against the host's libc, as all of them are, and libbpf.
 
     Returns what compiler and linker read of the host: headers, start-up code, libraries.
     """
     notes = [directory / "compiled.d", directory / "linked.d"]
     told = ["-MD", "-MF", str(notes[0]), "-Xlinker", f"--dependency-file={notes[1]}"]
-    run([*GCC, *told, "-o", directory / source.stem, source], COMPILER, deadline=60, log=log)
+    libbpf = ("-I", tools.include, "-Wl,--as-needed", tools.libbpf, "-lelf", "-lz")
+    made = ("-o", directory / source.stem, source)
+    run([*GCC, *told, *made, *libbpf], COMPILER, deadline=60, log=log)
     read = artefact.named_in(notes, SOURCES, directory)
     for note in notes:
         note.unlink()

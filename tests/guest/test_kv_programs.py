@@ -5,15 +5,17 @@ import struct
 
 import pytest
 
-from harness.bpf import Bpf, BpfError, Object, run_once
+from harness.bpf import Bpf, BpfError, Object, attach, extend, run_once
 from harness.devices import Nic
 from harness.fixtures import SLOW
-from harness.kvcases import STORE, STORED, check_first, given, read
+from harness.hints import UNSET, seen
+from harness.kvcases import STORE, STORED, check_first, given, hints_of, read
 from harness.kvscript import SECOND, done
 from harness.packets import random_frames
 from harness.topology import lay
 
 CONSTANTS = Object("kv_constants")
+DISPATCHER = Object("dispatcher")
 
 
 def test_the_constants_are_in_btf(bpf: Bpf) -> None:
@@ -54,3 +56,23 @@ def test_through_a_tail_call(bpf: Bpf, nic: Nic, seed: int) -> None:
     check_first(bpf)
     second = done(bpf.dump(STORE.map("scripts")), SECOND)
     assert second == {number: read(number) for number in STORED}
+
+
+@SLOW
+def test_in_extension_programs(bpf: Bpf, nic: Nic, seed: int) -> None:
+    """Two that a dispatcher runs in turn, each in the place of one of its functions."""
+    dispatch = DISPATCHER.program("dispatch")
+    lines = [
+        *given(),
+        DISPATCHER.load(),
+        extend(STORE, "pass", dispatch, "first"),
+        extend(STORE, "pass_second", dispatch, "second"),
+    ]
+    way = lay(bpf, nic, STORE.name, "", lines, observed=[nic.device])
+    bpf.run([attach(dispatch, nic.device)])
+    records = way.capture(random_frames(len(STORED), seed))
+    check_first(bpf)
+    second = done(bpf.dump(STORE.map("scripts")), SECOND)
+    assert second == {number: read(number) for number in STORED}
+    for number in STORED:
+        assert seen(records[number]) == hints_of(number).over(UNSET), number

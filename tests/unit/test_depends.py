@@ -20,6 +20,7 @@ echo made >> @/calls
 mkdir -p "$out/libbpf/include/bpf"
 echo bpftool > "$out/bpftool"
 echo helpers > "$out/libbpf/include/bpf/bpf_helpers.h"
+echo library > "$out/libbpf/libbpf.a"
 echo "main.o: main.c @/usr/include/gelf.h \\\\" > "$out/main.d"
 """
 CC = """\
@@ -51,6 +52,7 @@ FILES = {
     "usr/include/gelf.h": "gelf",
     "usr/include/stdio.h": "stdio",
     "usr/lib/crt1.o": "crt1",
+    "usr/lib/libbpf.a": "libbpf",
     **{f"usr/lib/lib-of-{name}.so": "library" for name in ("bpftool", "busybox", "clang", "gcc")},
     "linux/tools/bpf/bpftool/main.c": "main",
     "linux/tools/lib/bpf/libbpf.c": "libbpf",
@@ -79,7 +81,9 @@ class Lab:
         """Have an artefact made. What it is made of in turn is there."""
         vmlinux, archiver = self.root / "vmlinux", self.root / "bin/gen_init_cpio"
         kernel = kbuild.Kernel(vmlinux, archiver, self.root, vmlinux.read_text())
-        tools = bpftool.Tools(self.root / "bin/bpftool", self.root / "usr/include")
+        tools = bpftool.Tools(
+            self.root / "bin/bpftool", self.root / "usr/include", self.root / "usr/lib/libbpf.a"
+        )
         match artefact:
             case "bpftool":
                 return bpftool.tools(self.layout, self.root / "linux")
@@ -127,7 +131,7 @@ DEPENDS = {
     "programs": (
         *("recipe.py", "vmlinux", "bpf-progs/redirect.bpf.c", "bpf-progs/lab.h", "bpf-progs/xsk.c"),
         *("bin/bpftool", "bin/clang", "bin/gcc", "bin/as", "bin/ld"),
-        *("usr/include/stdio.h", "usr/lib/crt1.o", "usr/lib/lib-of-clang.so"),
+        *("usr/include/stdio.h", "usr/lib/crt1.o", "usr/lib/libbpf.a", "usr/lib/lib-of-clang.so"),
     ),
     "image": (
         *("recipe.py", "images/programs", "images/initramfs.j2", "images/passwd", "images/rcS.j2"),

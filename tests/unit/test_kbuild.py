@@ -114,7 +114,10 @@ def _programs(layout: Layout, tmp_path: Path, types: str, kernel: str) -> None:
     include = tmp_path / "include"
     include.mkdir(exist_ok=True)
     built = kbuild.Kernel(vmlinux, vmlinux, tmp_path, kernel)
-    progs.programs(layout, built, bpftool.Tools(tmp_path / "bin/bpftool", include))
+    libbpf = tmp_path / "libbpf.a"
+    libbpf.touch()
+    tools = bpftool.Tools(tmp_path / "bin/bpftool", include, libbpf)
+    progs.programs(layout, built, tools)
 
 
 def test_programs_are_compiled_for_other_types_only(
