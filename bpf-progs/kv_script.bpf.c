@@ -60,6 +60,13 @@ int pass_on_devmap(struct xdp_md *ctx)
 	return XDP_PASS;
 }
 
+SEC(XDP "/devmap")
+int third_on_devmap(struct xdp_md *ctx)
+{
+	kv_script(ctx, THIRD);
+	return XDP_PASS;
+}
+
 SEC(XDP "/cpumap")
 int on_cpumap(struct xdp_md *ctx)
 {

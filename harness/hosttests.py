@@ -49,14 +49,19 @@ def _require(needs: Iterable[Need]) -> None:
         raise LabError(f"missing on this machine: {names}", hint=remedy)
 
 
-def test(tree: Path, objects: Path, platforms: Sequence[str] = ()) -> None:
+def test(
+    tree: Path, objects: Path, platforms: Sequence[str] = (), *, verdict_only: bool = False
+) -> None:
     """Run tests/host on a tree; with platforms, what runs on them. objects: a folder for objects.
 
-    Raises TestsFailed, and CommandFailed if the encoding can't be compiled.
+    verdict_only: up to the first failure. Raises TestsFailed, and CommandFailed if the
+    encoding can't be compiled.
     """
     with tempfile.TemporaryDirectory() as scratch:
         compile_c(tree, Path(scratch) / "store", [SOURCES / "store.c", *store_sources(tree)])
     options = [f"--platform={name}" for name in platforms]
+    if verdict_only:
+        options += ["-x", "--verdict-only"]
     chosen = ["-k", " or ".join(platforms)] if platforms else []
     pytest = [sys.executable, "-m", "pytest", "-q", "--tb=short", str(SOURCES)]
     given = [f"--tree={tree}", f"--objects={objects}"]

@@ -120,7 +120,8 @@ class Trial:
     def _judge_encoding(self, commit: str) -> Judgement:
         tree = source_tree(replace(self.selection, commit=commit))
         try:
-            hosttests.test(tree, Layout.of(self.selection).variant / "foreign")
+            objects = Layout.of(self.selection).variant / "foreign"
+            hosttests.test(tree, objects, verdict_only=True)
         except TestsFailed as error:
             return Judgement(Outcome.FAILED, failed={"host": _told(error)})
         except CommandFailed as error:

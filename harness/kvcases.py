@@ -40,10 +40,10 @@ STORED: dict[int, dict[int, bytes]] = {
     1: {0: b"\0\0", 1: bytes(4), 2: bytes(8)},
     2: {63: b"\xff" * 2, 62: b"\xff" * 4, 61: b"\xff" * 8},
     3: {5: b"\x01\x80", 0: b"\x01\x02\x03\x84", 63: b"\x01\x02\x03\x04\x05\x06\x07\x88"},
-    4: {key: bytes([key, 0x40 + key] * 4) for key in range(8)},
+    4: {key: bytes([key, 0x40 + key] * 4) for key in range(16)},  # which fill a store
     5: {7: b"\x11\x22\x33\x44"},
 }
-KEYS = (0, 1, 2, 5, 7, 61, 62, 63)
+KEYS = (0, 1, 2, 5, 7, 15, 61, 62, 63)
 
 
 def storing(number: int) -> list[Call]:

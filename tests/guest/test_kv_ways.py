@@ -22,11 +22,12 @@ from harness.kvcases import (
     hints_of,
     read,
 )
-from harness.kvscript import SECOND, Kind, delete, done, found, get, move, scripts, set_
+from harness.kvscript import SECOND, THIRD, Kind, delete, done, found, get, move, scripts, set_
 from harness.packets import Frame, random_frames
-from harness.topology import VETH_INDEX, Way, cpus, devmap, lay, lay_on_tap, veth
+from harness.topology import VETH2_INDEX, VETH_INDEX, Way, cpus, devmap, lay, lay_on_tap, veth
 
 FRAGS = Object("kv_script_frags")
+PLAIN = Object("redirect_plain")
 IN_TC = Object("tc_redirect")
 
 
@@ -135,6 +136,48 @@ def test_xdp_on_an_skb_starts_empty(bpf: Bpf, nic: Nic, seed: int) -> None:
     check_first(bpf)
     second = done(bpf.dump(STORE.map("scripts")), SECOND)
     assert second == dict.fromkeys(STORED, [NOTHING] * len(READING))
+
+
+@SLOW
+def test_a_second_redirect_of_an_skb_starts_empty(bpf: Bpf, nic: Nic, seed: int) -> None:
+    """What the first one told an entry's program, in skb->cb, is not told again."""
+    lines = [
+        *veth(napi=False),
+        *given(),
+        *devmap(STORE),
+        PLAIN.load(),
+        *cpus(PLAIN, STORE.program("on_cpumap")),
+        attach(PLAIN.program("to_cpu"), "v1", "xdpgeneric"),
+    ]
+    way = lay(bpf, nic, STORE.name, "to_dev", lines, observed=["v1"], mode="xdpgeneric")
+    way.capture(random_frames(len(STORED), seed))
+    check_first(bpf)
+    second = done(bpf.dump(STORE.map("scripts")), SECOND)
+    assert second == dict.fromkeys(STORED, [NOTHING] * len(READING))
+
+
+@SLOW
+def test_each_skb_of_a_broadcast_has_its_own(bpf: Bpf, nic: Nic, seed: int) -> None:
+    """Two entries whose programs read, and the first takes a key away and writes another."""
+    changing = [*READING, delete(0), set_(9, bytes(8))]
+    lines = [
+        *veth(),
+        *veth("w", VETH2_INDEX),
+        *given(),
+        *scripts(STORE, dict.fromkeys(STORED, changing), SECOND),
+        entry(STORE.map("devmap"), 0, VETH_INDEX, STORE.program("on_devmap")),
+        entry(STORE.map("devmap"), 1, VETH2_INDEX, STORE.program("third_on_devmap")),
+    ]
+    observed = ["v1", "w1"]
+    way = lay(bpf, nic, STORE.name, "to_all", lines, observed=observed, mode="xdpgeneric")
+    way.capture_copies(random_frames(len(STORED), seed), 2)
+    check_first(bpf)
+    dumped = bpf.dump(STORE.map("scripts"))
+    second = done(dumped, SECOND)
+    assert {number: calls[:-2] for number, calls in second.items()} == {
+        number: read(number) for number in STORED
+    }
+    assert done(dumped, THIRD) == {number: read(number) for number in STORED}
 
 
 def test_nothing_of_it_goes_on_the_wire(bpf: Bpf, nic: Nic, seed: int) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import Phase, settings
 
 from harness.errors import EXIT_BAD_CALL
 from harness.foreign import PLATFORMS as FOREIGN
@@ -18,7 +19,15 @@ PLATFORMS = {platform.name: platform for platform in (NATIVE, *FOREIGN)}
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--tree", type=Path, help="a kernel tree with the series")
     parser.addoption("--objects", type=Path, help="a folder for objects, which are kept")
+    parser.addoption("--verdict-only", action="store_true", help="a failure as it was found")
     parser.addoption("--platform", action="append", choices=PLATFORMS, help="to compile for")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Without a search for a smaller example, which takes minutes, where nobody reads it."""
+    if config.getoption("--verdict-only"):
+        settings.register_profile("verdict", phases=[Phase.explicit, Phase.generate])
+        settings.load_profile("verdict")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
