@@ -7,12 +7,13 @@ from harness.bpf import Bpf, Object, attach, entry, observe
 from harness.devices import Nic
 from harness.fixtures import SLOW
 from harness.hints import UNSET, seen
-from harness.kvcases import STORE, STORED, check_first, given, hints_of, read
-from harness.kvscript import SECOND, THIRD, done
+from harness.kvcases import EACH, OK, READ, STORE, STORED, check_first, given, hints_of, read
+from harness.kvscript import SECOND, THIRD, done, scripts
 from harness.packets import random_frames
 from harness.topology import OBSERVE, VETH2_INDEX, VETH_INDEX, devmap, lay, veth, within
 
 PASS = Object("xdp_pass")
+PLAIN = Object("redirect_plain")
 FAR = "far"
 
 
@@ -38,6 +39,32 @@ def test_back_by_xdp_tx_to_a_veth_peer(bpf: Bpf, nic: Nic, seed: int, namespace:
     assert done(dumped, THIRD) == expected
     for number in STORED:
         assert seen(records[number]) == hints_of(number).over(UNSET), number
+
+
+@SLOW
+@pytest.mark.parametrize("namespace", ["", FAR], ids=["here", "far"])
+def test_xdp_tx_of_what_a_veths_program_stored(
+    bpf: Bpf, nic: Nic, seed: int, namespace: str
+) -> None:
+    """The program that stores is in the peer's namespace, so only the way back is between them."""
+    lines = [
+        *veth(napi=False, namespace=namespace),
+        STORE.load(),
+        *scripts(STORE, EACH, SECOND),
+        *scripts(STORE, READ, THIRD),
+        *devmap(PLAIN),
+        within(namespace) + attach(STORE.program("tx"), "v1"),
+        attach(STORE.program("pass_third"), "v0"),
+    ]
+    way = lay(bpf, nic, PLAIN.name, "to_dev", lines, observed=["v0"])
+    way.capture(random_frames(len(STORED), seed))
+    dumped = bpf.dump(STORE.map("scripts"))
+    stored = done(dumped, SECOND)
+    assert {number: len(calls) for number, calls in stored.items()} == {
+        number: len(calls) for number, calls in EACH.items()
+    }
+    assert {call.returned for calls in stored.values() for call in calls} == {OK}
+    assert done(dumped, THIRD) == {number: read(number, keys=not namespace) for number in STORED}
 
 
 def far_veth() -> list[str]:
