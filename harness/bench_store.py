@@ -59,26 +59,21 @@ def _keys(count: int, value: bytes, first: int) -> tuple[Call, ...]:
 
 def _cases() -> Iterator[Case]:
     """Values have 8 bytes; beside 20 others all have 4, or they would not fit."""
-    one, eight = _keys(1, EIGHT, KEY), _keys(8, EIGHT, KEY)
-    twenty = _keys(20, FOUR, KEY)
     yield Case("set, the first key", (), set_(KEY, EIGHT))
-    yield Case("set, behind 1 other", one, set_(63, EIGHT))
-    yield Case("set, behind 8 others", eight, set_(63, EIGHT))
-    yield Case("set, behind 20 others", twenty, set_(63, FOUR))
-    yield Case("set, over its value", eight, set_(KEY, EIGHT))
-    yield Case("set, before 1 other", one, set_(0, EIGHT))
-    yield Case("set, before 8 others", eight, set_(0, EIGHT))
-    yield Case("set, before 20 others", twenty, set_(0, FOUR))
-    yield Case("get, 1 of 8", eight, get(KEY), len(EIGHT))
-    yield Case("get, none of 8", eight, get(0), -errno.ENOENT)
     yield Case("get, nothing stored", (), get(KEY), -errno.ENOENT)
-    yield Case("del, the last key", one, delete(KEY))
-    yield Case("del, before 7 others", eight, delete(KEY))
-    yield Case("del, before 19 others", twenty, delete(KEY))
+    for count, value in ((1, EIGHT), (8, EIGHT), (20, FOUR)):
+        there, told = _keys(count, value, KEY), f"{count} other" + "s" * (count > 1)
+        yield Case(f"set, behind {told}", there, set_(63, value))
+        yield Case(f"set, before {told}", there, set_(0, value))
+        yield Case(f"set, over 1 of {count}", there, set_(KEY, value))
+        yield Case(f"get, 1 of {count}", there, get(KEY), len(value))
+        yield Case(f"get, none of {count}", there, get(0), -errno.ENOENT)
+        yield Case(f"del, 1 of {count}", there, delete(KEY))
     for key, name, size in ((HW_HASH, "hash", 8), (HW_VLAN, "VLAN", 4), (HW_TIMESTAMP, "time", 8)):
         value = bytes.fromhex("8100 0123") if key == HW_VLAN else bytes(size)
         yield Case(f"set, the hint {name}", (), set_(key, value))
         yield Case(f"get, the hint {name}", (set_(key, value),), get(key, size), size)
+        yield Case(f"del, the hint {name}", (set_(key, value),), delete(key))
 
 
 def measure(bpf: Bpf, idle: int) -> list[CallCost]:
