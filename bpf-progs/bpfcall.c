@@ -11,6 +11,10 @@
  *		one frame that comes in by an existing tap, written by a call that
  *		may wait, or may not: tun has another way for each
  *
+ *	bpfcall write MAP <ENTRIES
+ *	bpfcall read MAP >ENTRIES
+ *		all of a map's entries, each a key and its value, as bytes
+ *
  *	bpfcall zero MAPS
  *		has the observer whose maps are pinned there begin anew
  *	bpfcall records MAPS FROM TO SECONDS
@@ -106,6 +110,62 @@ static void tap(char **argv)
 	checked("write", write(fd, frame, len));
 }
 
+struct map {
+	int fd;
+	size_t key_size;
+	size_t value_size;
+	char *entry;
+};
+
+static struct map opened(const char *path)
+{
+	struct map map = { .fd = pinned(path) };
+	struct bpf_map_info info = {};
+	union bpf_attr attr = {
+		.info.bpf_fd = map.fd,
+		.info.info = (__u64)&info,
+		.info.info_len = sizeof(info),
+	};
+
+	bpf(path, BPF_OBJ_GET_INFO_BY_FD, &attr);
+	map.key_size = info.key_size;
+	map.value_size = info.value_size;
+	map.entry = malloc(map.key_size + map.value_size);
+	checked("memory", map.entry ? 0 : -1);
+	return map;
+}
+
+static void write_map(char **argv)
+{
+	struct map map = opened(argv[0]);
+	union bpf_attr attr = {
+		.map_fd = map.fd,
+		.key = (__u64)map.entry,
+		.value = (__u64)map.entry + map.key_size,
+	};
+
+	while (fread(map.entry, map.key_size + map.value_size, 1, stdin))
+		bpf("map update", BPF_MAP_UPDATE_ELEM, &attr);
+}
+
+static void read_map(char **argv)
+{
+	struct map map = opened(argv[0]);
+	union bpf_attr next = { .map_fd = map.fd, .next_key = (__u64)map.entry };
+	union bpf_attr attr = {
+		.map_fd = map.fd,
+		.key = (__u64)map.entry,
+		.value = (__u64)map.entry + map.key_size,
+	};
+
+	while (!syscall(__NR_bpf, BPF_MAP_GET_NEXT_KEY, &next, sizeof(next))) {
+		bpf("map lookup", BPF_MAP_LOOKUP_ELEM, &attr);
+		fwrite(map.entry, map.key_size + map.value_size, 1, stdout);
+		next.key = (__u64)map.entry;
+	}
+	checked("map", errno == ENOENT ? 0 : -1);
+}
+
 static void *mapped(const char *maps, const char *name, size_t size)
 {
 	char path[256];
@@ -153,6 +213,10 @@ int main(int argc, char **argv)
 		live(argv + 2);
 	else if (argc == 4 && !strcmp(argv[1], "tap"))
 		tap(argv + 2);
+	else if (argc == 3 && !strcmp(argv[1], "write"))
+		write_map(argv + 2);
+	else if (argc == 3 && !strcmp(argv[1], "read"))
+		read_map(argv + 2);
 	else if (argc == 3 && !strcmp(argv[1], "zero"))
 		memset(mapped(argv[2], "counts", sizeof(struct skb_counts)), 0,
 		       sizeof(struct skb_counts));

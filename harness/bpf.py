@@ -119,13 +119,29 @@ class Bpf:
         """Write entries into the pinned map."""
         self.run(update(path, values))
 
+    def write(self, path: str, values: Mapping[bytes, bytes]) -> None:
+        """As `update`, for many entries: bpftool reads and prints a byte as a word."""
+        self._put({Path(BPFCALL).name} - self._there)
+        self._run(f"{BPFCALL} write {path}", b"".join(key + value for key, value in values.items()))
+
+    def read(self, path: str, key_size: int, value_size: int) -> dict[bytes, bytes]:
+        """As `dump`, for many entries of these sizes in bytes."""
+        self._put({Path(BPFCALL).name} - self._there)
+        data = self._run(f"{BPFCALL} read {path}")
+        both = key_size + value_size
+        each = (data[at : at + both] for at in range(0, len(data), both))
+        return {entry[:key_size]: entry[key_size:] for entry in each}
+
     def _shell(self, command: str, script: bytes, timeout: float) -> str:
         self._put({name.decode() for name in NAMED.findall(script)} - self._there)
         self.journal.programs += map(bytes.decode, LOADED.findall(script))
-        done = self._guest.run(command, stdin=script, timeout=timeout)
+        return self._run(command, script, timeout).decode(errors="replace")
+
+    def _run(self, command: str, stdin: bytes = b"", timeout: float = 30.0) -> bytes:
+        done = self._guest.run(command, stdin=stdin, timeout=timeout)
         if done.status != 0:
             raise _failure(done.status, done.stderr.decode(errors="replace"))
-        return done.stdout.decode(errors="replace")
+        return done.stdout
 
     def _put(self, names: set[str]) -> None:
         """Have these in the guest, those of them that were compiled."""

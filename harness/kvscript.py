@@ -15,6 +15,7 @@ CALLS, VALUE = 24, 16  # the most calls of a script, and bytes of a buffer
 UNTOUCHED = 0xEE  # what a buffer is filled with before something is read into it
 CALL = struct.Struct(f"<IiQQIi{VALUE}s")
 HEAD = struct.Struct("<II")
+SCRIPT_SIZE = HEAD.size + CALLS * CALL.size
 
 # The program that runs a script, as in kv.h: its place on a packet's way.
 FIRST, SECOND, THIRD = 0, 1 << 16, 2 << 16
@@ -93,15 +94,17 @@ def failed(error: int) -> Done:
 
 def scripts(program: Object, calls: Mapping[int, Sequence[Call]], which: int = FIRST) -> list[str]:
     """Lines that give the program of kv_script its scripts, by the frames' ids."""
-    return update(
-        program.map("scripts"),
-        {
-            u32(number | which): (
-                HEAD.pack(len(script), 0) + b"".join(call.to_bytes() for call in script)
-            ).ljust(HEAD.size + CALLS * CALL.size, b"\0")
-            for number, script in calls.items()
-        },
-    )
+    return update(program.map("scripts"), entries_of(calls, which))
+
+
+def entries_of(calls: Mapping[int, Sequence[Call]], which: int = FIRST) -> dict[bytes, bytes]:
+    """The entries of the map that are these scripts, not run yet."""
+    return {
+        u32(number | which): (
+            HEAD.pack(len(script), 0) + b"".join(call.to_bytes() for call in script)
+        ).ljust(SCRIPT_SIZE, b"\0")
+        for number, script in calls.items()
+    }
 
 
 def done(dumped: Mapping[bytes, bytes], which: int = FIRST) -> dict[int, list[Done]]:

@@ -9,6 +9,7 @@ from harness.bpf import Bpf
 from harness.devices import Giving, Nic
 from harness.fixtures import EACH_NIC, SLOW
 from harness.kvcases import OK, STORE, Script, check_calls
+from harness.kvpacket import NIC_HEADROOM
 from harness.kvscript import (
     HW_TIMESTAMP,
     NOEXIST,
@@ -28,7 +29,6 @@ OTHER = b"\xf1\xf2\xf3\xf4\xf5\xf6\xf7\xf8"
 
 # The kernel's struct xdp_frame, and where the store begins: behind it and the hints.
 FRAME, BEGIN, HEADER = 40, 64, 16
-XDP_HEADROOM = 256
 
 
 @pytest.fixture
@@ -131,8 +131,7 @@ def room_scripts(behind: int, *, metadata: bool) -> list[Script]:
 
 @EACH_NIC
 def test_room_ends_where_the_packet_begins(bpf: Bpf, nic: Nic, seed: int, way: Way) -> None:
-    behind = XDP_HEADROOM + (20 if nic.device == "eth1" else 0)
-    check_calls(bpf, way, seed, room_scripts(behind, metadata=True))
+    check_calls(bpf, way, seed, room_scripts(NIC_HEADROOM[nic.device], metadata=True))
 
 
 @SLOW

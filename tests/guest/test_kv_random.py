@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Random calls on hints, keys, head and metadata give what the packet's twin gives.
+
+Of a million, which are a file of their own, these are the first.
+"""
+
+from harness.bpf import Bpf
+from harness.devices import Nic
+from harness.fixtures import EACH_NIC
+from harness.kvcases import STORE
+from harness.kvpacket import NIC_HEADROOM
+from harness.kvrandom import LINES, PER_FRAME, hold
+from harness.packets import random_frames
+from harness.topology import lay
+
+FRAMES = 256
+
+
+@EACH_NIC
+def test_random_calls(bpf: Bpf, nic: Nic, seed: int) -> None:
+    way = lay(bpf, nic, STORE.name, "to_dev", LINES, observed=["v1"])
+    made = hold(way, random_frames(FRAMES, seed), NIC_HEADROOM[nic.device], seed)
+    assert made == FRAMES * PER_FRAME
