@@ -47,7 +47,7 @@ class Case:
 
 @dataclass(frozen=True)
 class CallCost:
-    """A call's instructions, from entry to ret, so with endbr64 and ftrace's nop."""
+    """A call's instructions, from entry to ret, ftrace's nop included."""
 
     call: str
     instructions: int

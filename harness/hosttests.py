@@ -3,7 +3,6 @@
 
 import shlex
 import sys
-import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from harness.host import Need
 from harness.lock import locked
 from harness.progress import say
 from harness.run import CommandFailed, run
-from harness.userspace import SOURCES, compile_c, store_sources
+from harness.userspace import SOURCES
 
 DEADLINE = 1800.0  # seconds; a minute, and the first time another one
 
@@ -54,11 +53,8 @@ def test(
 ) -> None:
     """Run tests/host on a tree; with platforms, what runs on them. objects: a folder for objects.
 
-    verdict_only: up to the first failure. Raises TestsFailed, and CommandFailed if the
-    encoding can't be compiled.
+    verdict_only: up to the first failure. Raises TestsFailed.
     """
-    with tempfile.TemporaryDirectory() as scratch:
-        compile_c(tree, Path(scratch) / "store", [SOURCES / "store.c", *store_sources(tree)])
     options = [f"--platform={name}" for name in platforms]
     if verdict_only:
         options += ["-x", "--verdict-only"]

@@ -4,6 +4,7 @@
 import contextlib
 import enum
 import hashlib
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ from harness.patches import Commit
 from harness.progress import say
 from harness.run import CommandFailed, run
 from harness.suite import machines_of, run_tests, side_by_side
+from harness.userspace import SOURCES, compile_c, store_sources
 
 PLACE = "trial"
 
@@ -119,8 +121,13 @@ class Trial:
 
     def _judge_encoding(self, commit: str) -> Judgement:
         tree = source_tree(replace(self.selection, commit=commit))
+        objects = Layout.of(self.selection).variant / "foreign"
         try:
-            objects = Layout.of(self.selection).variant / "foreign"
+            with tempfile.TemporaryDirectory() as scratch:
+                # Or a fault that does not compile would count as killed.
+                compile_c(
+                    tree, Path(scratch) / "store", [SOURCES / "store.c", *store_sources(tree)]
+                )
             hosttests.test(tree, objects, verdict_only=True)
         except TestsFailed as error:
             return Judgement(Outcome.FAILED, failed={"host": _told(error)})
