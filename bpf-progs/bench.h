@@ -8,6 +8,7 @@
 #ifndef BENCH_H
 #define BENCH_H
 
+#include "idle.h"
 #include "redirect.h"
 
 #define BENCH_PACKETS 512
@@ -83,10 +84,7 @@ int bench_arrived(struct __sk_buff *ctx)
 	return -1;
 }
 
-/*
- * What a behaviour costs by redirect and on PASS, and alone, for
- * BPF_PROG_TEST_RUN.
- */
+/* What a behaviour costs by redirect and on PASS. */
 #define BENCH(name, behaviour)				\
 	SEC("xdp")					\
 	int redirect_##name(struct xdp_md *ctx)		\
@@ -102,37 +100,6 @@ int bench_arrived(struct __sk_buff *ctx)
 		bench_start(ctx);			\
 		behaviour;				\
 		return XDP_PASS;			\
-	}						\
-							\
-	SEC("xdp")					\
-	int alone_##name(struct xdp_md *ctx)		\
-	{						\
-		behaviour;				\
-		return XDP_DROP;			\
 	}
-
-/*
- * Functions with the setters' arguments that do nothing: two programs that
- * differ only in the functions they call tell what the kernel does. Weak, so
- * that neither calls nor arguments are optimised away.
- */
-__weak int idle_hash(struct xdp_md *ctx, __u32 hash, enum xdp_rss_hash_type type)
-{
-	return 0;
-}
-
-__weak int idle_vlan(struct xdp_md *ctx, __be16 proto, __u16 tci)
-{
-	return 0;
-}
-
-__weak int idle_ts(struct xdp_md *ctx, __u64 ns)
-{
-	return 0;
-}
-
-#define BENCH_HASH(store) store(ctx, 0x12345678, XDP_RSS_TYPE_L4_IPV4_UDP)
-#define BENCH_VLAN(store, proto) store(ctx, bpf_htons(proto), 0xefff)
-#define BENCH_TS(store) store(ctx, 1234567890123456789ULL)
 
 #endif

@@ -5,13 +5,6 @@
 #include "bench.h"
 #include "kv.h"
 
-/* As idle_hash() and its like in bench.h. */
-__weak int idle_set(struct xdp_md *ctx, __u64 key, const __u64 *val, __u32 size,
-		    __u64 flags)
-{
-	return 0;
-}
-
 /* A value of 8 bytes under that key. */
 #define SET(set, number)						\
 	do {								\

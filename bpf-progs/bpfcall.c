@@ -11,9 +11,11 @@
  *		one frame that comes in by an existing tap, written by a call that
  *		may wait, or may not: tun has another way for each
  *
- *	bpfcall write MAP <ENTRIES
- *	bpfcall read MAP >ENTRIES
- *		all of a map's entries, each a key and its value, as bytes
+ *	bpfcall update MAP <ENTRIES
+ *		writes entries into a map, each a key and its value, as bytes
+ *	bpfcall dump MAP
+ *		the sizes of a map's keys and values, each 32 bits, then all its
+ *		entries; not of a per-CPU map
  *
  *	bpfcall zero MAPS
  *		has the observer whose maps are pinned there begin anew
@@ -128,6 +130,13 @@ static struct map opened(const char *path)
 	};
 
 	bpf(path, BPF_OBJ_GET_INFO_BY_FD, &attr);
+	switch (info.type) {
+	case BPF_MAP_TYPE_PERCPU_HASH:
+	case BPF_MAP_TYPE_PERCPU_ARRAY:
+	case BPF_MAP_TYPE_LRU_PERCPU_HASH:
+		errno = EINVAL; /* a value is as long as there are CPUs */
+		checked(path, -1);
+	}
 	map.key_size = info.key_size;
 	map.value_size = info.value_size;
 	map.entry = malloc(map.key_size + map.value_size);
@@ -135,7 +144,7 @@ static struct map opened(const char *path)
 	return map;
 }
 
-static void write_map(char **argv)
+static void update(char **argv)
 {
 	struct map map = opened(argv[0]);
 	union bpf_attr attr = {
@@ -148,9 +157,10 @@ static void write_map(char **argv)
 		bpf("map update", BPF_MAP_UPDATE_ELEM, &attr);
 }
 
-static void read_map(char **argv)
+static void dump(char **argv)
 {
 	struct map map = opened(argv[0]);
+	__u32 sizes[] = { map.key_size, map.value_size };
 	union bpf_attr next = { .map_fd = map.fd, .next_key = (__u64)map.entry };
 	union bpf_attr attr = {
 		.map_fd = map.fd,
@@ -158,6 +168,7 @@ static void read_map(char **argv)
 		.value = (__u64)map.entry + map.key_size,
 	};
 
+	fwrite(sizes, sizeof(sizes), 1, stdout);
 	while (!syscall(__NR_bpf, BPF_MAP_GET_NEXT_KEY, &next, sizeof(next))) {
 		bpf("map lookup", BPF_MAP_LOOKUP_ELEM, &attr);
 		fwrite(map.entry, map.key_size + map.value_size, 1, stdout);
@@ -213,10 +224,10 @@ int main(int argc, char **argv)
 		live(argv + 2);
 	else if (argc == 4 && !strcmp(argv[1], "tap"))
 		tap(argv + 2);
-	else if (argc == 3 && !strcmp(argv[1], "write"))
-		write_map(argv + 2);
-	else if (argc == 3 && !strcmp(argv[1], "read"))
-		read_map(argv + 2);
+	else if (argc == 3 && !strcmp(argv[1], "update"))
+		update(argv + 2);
+	else if (argc == 3 && !strcmp(argv[1], "dump"))
+		dump(argv + 2);
 	else if (argc == 3 && !strcmp(argv[1], "zero"))
 		memset(mapped(argv[2], "counts", sizeof(struct skb_counts)), 0,
 		       sizeof(struct skb_counts));

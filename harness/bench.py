@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, astuple, dataclass, replace
 
-from harness import bench_store, qemu, vm
+from harness import bench_calls, qemu, vm
 from harness.bpf import Bpf, Object, attach, observe, u32
 from harness.config import Layout, Selection, machine_dir
 from harness.console import own_console
@@ -38,8 +38,6 @@ PACE = 0.01  # seconds between two packets: one is through in a twentieth of it
 ARRIVAL_SECONDS = 10.0
 WAYS = ("redirect", "pass")
 NOTHING = "nothing"  # loads on a kernel without the series too
-STORING = {"hash": 1, "vlan": 1, "vlan_ad": 1, "ts": 1, "all": 3}  # and the setters each calls
-KEYS = {"key": 1, "4_keys": 4}  # and how many values each stores
 TAKEN = struct.Struct("=QQ")  # struct taken of bpf-progs/bench.h
 ARRIVED = struct.Struct("=16xI4x")  # of its struct way
 
@@ -65,7 +63,7 @@ class Cost:
     kernel_passed: int = 0
 
 
-def measure(selection: Selection) -> tuple[list[Cost], list[bench_store.CallCost]]:
+def measure(selection: Selection) -> tuple[list[Cost], list[bench_calls.CallCost]]:
     """Packets, on the bare kernel first, and calls. Builds the bare kernel if it is not current."""
     costs, calls = [], []
     for kernel, chosen in (("bare", replace(selection, bare=True)), ("series", selection)):
@@ -74,10 +72,10 @@ def measure(selection: Selection) -> tuple[list[Cost], list[bench_store.CallCost
             costs.append(nothing)
             if kernel == "series":
                 # What a twin calls does nothing, but takes a few instructions; 1 is the call.
-                idle = _alone(bpf, NOTHING, "idle") - _alone(bpf, NOTHING, NOTHING) - 1
+                idle = _alone(bpf, "idle") - _alone(bpf, NOTHING) - 1
                 costs += _storing(bpf, nic, nothing, idle)
                 with step("bench", f"{kernel} kernel, calls on the store"):
-                    calls = bench_store.measure(bpf, idle)
+                    calls = bench_calls.measure(bpf, idle)
     return costs, calls
 
 
@@ -107,30 +105,24 @@ def _nothing(bpf: Bpf, nic: Nic, kernel: str) -> Cost:
 
 
 def _storing(bpf: Bpf, nic: Nic, nothing: Cost, idle: int) -> Iterator[Cost]:
-    for name, setters in (STORING | KEYS).items():
+    for name, calls in bench_calls.OF_A_PACKET.items():
         with step("bench", f"{nothing.kernel} kernel, {name}"):
             twin = f"{name}_idle"
             to_program, redirect = _way(bpf, nic, name, name, "redirect")
             _, passed = _way(bpf, nic, name, name, "pass")
             _, twin_redirect = _way(bpf, nic, name, twin, "redirect")
             _, twin_passed = _way(bpf, nic, name, twin, "pass")
+            by_idle = len(calls) * idle
             yield Cost(
                 nothing.kernel,
                 name,
                 to_program,
                 redirect,
                 passed,
-                _setters(bpf, name, idle),
-                redirect - twin_redirect + setters * idle,
-                passed - twin_passed + setters * idle,
+                sum(bench_calls.cost(bpf, call, idle) for call in calls),
+                redirect - twin_redirect + by_idle,
+                passed - twin_passed + by_idle,
             )
-
-
-def _setters(bpf: Bpf, name: str, idle: int) -> int:
-    if name in KEYS:
-        return bench_store.of_sets(bpf, idle, KEYS[name])
-    twin = f"{name}_idle"
-    return _alone(bpf, name, name) - _alone(bpf, name, twin) + STORING[name] * idle
 
 
 @contextmanager
@@ -188,9 +180,9 @@ def _wait(bpf: Bpf, measured: Object, packets: int) -> None:
             raise LabError(f"{arrived} of {packets} packets arrived for {measured.name}")
 
 
-def _alone(bpf: Bpf, name: str, program: str) -> int:
-    """Of one run of the object's program alone, by BPF_PROG_TEST_RUN."""
-    measured = Object(f"bench_{name}")
+def _alone(bpf: Bpf, program: str) -> int:
+    """Of one run of bench_nothing's program alone, by BPF_PROG_TEST_RUN."""
+    measured = Object(f"bench_{NOTHING}")
     printed = bpf.run(
         [
             f"[ -d {measured.directory} ] || {measured.load()}",

@@ -113,24 +113,18 @@ class Bpf:
 
     def dump(self, path: str) -> dict[bytes, bytes]:
         """All entries of the pinned map, which must not be a per-CPU one."""
-        return entries(self.run([f"bpftool -j map dump pinned {path}"]))
+        data = self._bpfcall(f"dump {path}")
+        key, value = struct.unpack_from("=II", data)
+        at = range(8, len(data), key + value)
+        return {data[n : n + key]: data[n + key : n + key + value] for n in at}
 
     def update(self, path: str, values: Mapping[bytes, bytes]) -> None:
         """Write entries into the pinned map."""
-        self.run(update(path, values))
+        self._bpfcall(f"update {path}", b"".join(key + value for key, value in values.items()))
 
-    def write(self, path: str, values: Mapping[bytes, bytes]) -> None:
-        """As `update`, for many entries: bpftool reads and prints a byte as a word."""
+    def _bpfcall(self, words: str, stdin: bytes = b"") -> bytes:
         self._put({Path(BPFCALL).name} - self._there)
-        self._run(f"{BPFCALL} write {path}", b"".join(key + value for key, value in values.items()))
-
-    def read(self, path: str, key_size: int, value_size: int) -> dict[bytes, bytes]:
-        """As `dump`, for many entries of these sizes in bytes."""
-        self._put({Path(BPFCALL).name} - self._there)
-        data = self._run(f"{BPFCALL} read {path}")
-        both = key_size + value_size
-        each = (data[at : at + both] for at in range(0, len(data), both))
-        return {entry[:key_size]: entry[key_size:] for entry in each}
+        return self._run(f"{BPFCALL} {words}", stdin)
 
     def _shell(self, command: str, script: bytes, timeout: float) -> str:
         self._put({name.decode() for name in NAMED.findall(script)} - self._there)

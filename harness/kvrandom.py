@@ -8,7 +8,7 @@ from harness.bpf import attach
 from harness.hints import UNSET, seen
 from harness.kvcases import STORE
 from harness.kvpacket import Packet, random_calls
-from harness.kvscript import CALLS, FIRST, SCRIPT_SIZE, SECOND, Call, Done, done, entries_of
+from harness.kvscript import CALLS, FIRST, SECOND, Call, Done, done, entries_of
 from harness.packets import Frame
 from harness.topology import Way, devmap, veth
 
@@ -34,11 +34,11 @@ def hold(way: Way, frames: Sequence[Frame], headroom: int, seed: int) -> int:
         first[number] = random_calls(source, packet, CALLS)
         second[number] = random_calls(source, packet, CALLS)
     scripts = STORE.map("scripts")
-    way.bpf.write(scripts, _entries(first, FIRST) | _entries(second, SECOND))
+    way.bpf.update(scripts, _entries(first, FIRST) | _entries(second, SECOND))
     try:
         records = way.capture(frames)
     finally:  # the call that went wrong says more than that its frame is missing
-        dumped = way.bpf.read(scripts, 4, SCRIPT_SIZE)
+        dumped = way.bpf.dump(scripts)
         for which, wanted in (FIRST, first), (SECOND, second):
             _judge(which, wanted, done(dumped, which))
     assert done(dumped, FIRST).keys() == done(dumped, SECOND).keys() == packets.keys()

@@ -9,18 +9,19 @@ import enum
 import random
 import struct
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import pytest
 
-from harness.bpf import Bpf, Object, attach, entries, live
+from harness.bpf import Bpf, Object, attach, live
 from harness.devices import Nic
 from harness.packets import build, random_flow
 from harness.topology import cpus, devmap, veth
 
 STORE = Object("kv_alternate")
 PASS = Object("xdp_pass")
-DUMP = f"bpftool -j map dump pinned {STORE.map('verdicts')}"
 
 FRAMES = 100_000
 ENOUGH = 5_000  # of each sort: a queue may overflow, but this is far more than any holds
@@ -37,10 +38,26 @@ class Verdicts(NamedTuple):
     wrong: int
 
 
-def verdicts(dumped: str) -> Verdicts:
-    """What the line DUMP printed."""
-    (value,) = entries(dumped).values()
-    return Verdicts(*struct.unpack("<4I", value))
+def verdicts_when(bpf: Bpf, reached: Callable[[Verdicts], bool]) -> Verdicts:
+    """The verdicts when they have got so far. Raises AssertionError for a wrong packet before."""
+    end = time.monotonic() + SECONDS
+    while True:
+        (value,) = bpf.dump(STORE.map("verdicts")).values()
+        counted = Verdicts(*struct.unpack("<4I", value))
+        assert counted.wrong == 0, counted
+        if reached(counted):
+            return counted
+        assert time.monotonic() < end, counted
+
+
+def enough(counted: Verdicts) -> bool:
+    """Whether that many packets of each sort got to the end of the way."""
+    return counted.with_keys > ENOUGH and counted.without > ENOUGH
+
+
+def came(frames: int, counted: Verdicts) -> bool:
+    """Whether that many got to the first program."""
+    return counted.first >= frames
 
 
 class Path(enum.Enum):
@@ -69,11 +86,8 @@ def test_live_frames(bpf: Bpf, nic: Nic, seed: int, path: Path) -> None:
         runs = PASS.program("xdp_pass")
     else:
         runs = STORE.program("to_dev" if path is Path.VETH else "to_cpu")
-    counted = verdicts(bpf.run([*lines, live(runs, nic.device, FRAMES, frame), "sleep 0.1", DUMP]))
-    assert counted.wrong == 0, counted
-    assert counted.first == FRAMES
-    assert counted.with_keys > ENOUGH, counted
-    assert counted.without > ENOUGH, counted
+    bpf.run([*lines, live(runs, nic.device, FRAMES, frame)])
+    assert verdicts_when(bpf, enough).first == FRAMES
 
 
 @pytest.mark.slow
@@ -86,14 +100,8 @@ def test_frames_through_the_nic(bpf: Bpf, nic: Nic, seed: int, program: str) -> 
     sent = build(random_flow("ipv4/udp", random.Random(seed)), 0)
     path = Path.CPU if program == "to_cpu" else Path.VETH
     bpf.run([*lay(path, nic), attach(STORE.program(program), nic.device)])
-    counted = Verdicts(0, 0, 0, 0)
     for burst in range(1, FRAMES // BURST + 1):
         nic.send([sent] * BURST)
-        end = time.monotonic() + SECONDS
-        while counted.first < burst * BURST:
-            assert time.monotonic() < end, counted
-            counted = verdicts(bpf.run([DUMP]))
-    assert counted.wrong == 0, counted
+        verdicts_when(bpf, partial(came, burst * BURST))
     if program != "pass":
-        assert counted.with_keys > ENOUGH, counted
-        assert counted.without > ENOUGH, counted
+        verdicts_when(bpf, enough)

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What a call on a packet's store takes, whatever the store has: in nanoseconds,
- * which are guest instructions where bench.h's are. Each program comes as two,
- * which differ in the functions they call.
+ * What a call takes that stores or reads something, whatever is stored before: in
+ * nanoseconds, which are guest instructions where bench.h's are. Each program
+ * comes as two, which differ in the functions they call.
  */
+#include "idle.h"
 #include "kv.h"
 
 #define BENCH_RUNS 64	/* of which the latest are kept */
@@ -18,26 +19,10 @@ struct {
 
 __u32 runs;
 
-/* Weak, so that neither calls nor arguments are optimised away. */
-__weak int idle_set(struct xdp_md *ctx, __u64 key, const __u64 *val, __u32 size,
-		    __u64 flags)
-{
-	return 0;
-}
-
-__weak int idle_get(struct xdp_md *ctx, __u64 key, __u64 *val, __u32 size)
-{
-	return 0;
-}
-
-__weak int idle_del(struct xdp_md *ctx, __u64 key)
-{
-	return 0;
-}
-
 /*
  * Bring the store into the state that the first script describes, from whatever the
  * run before left, and give the second script's only call.
+ * Of the setters' programs it has no more than the place for what they return.
  */
 static __always_inline struct kv_call *prepare(struct xdp_md *ctx)
 {
@@ -100,5 +85,13 @@ TIMED(get, bpf_xdp_kv_get(ctx, with.key, with.value, with.size))
 TIMED(get_idle, idle_get(ctx, with.key, (void *)with.value, with.size))
 TIMED(del, bpf_xdp_kv_del(ctx, with.key))
 TIMED(del_idle, idle_del(ctx, with.key))
+TIMED(hash, BENCH_HASH(bpf_xdp_store_rx_hash))
+TIMED(hash_idle, BENCH_HASH(idle_hash))
+TIMED(vlan, BENCH_VLAN(bpf_xdp_store_rx_vlan, 0x8100))
+TIMED(vlan_idle, BENCH_VLAN(idle_vlan, 0x8100))
+TIMED(vlan_ad, BENCH_VLAN(bpf_xdp_store_rx_vlan, 0x88a8))
+TIMED(vlan_ad_idle, BENCH_VLAN(idle_vlan, 0x88a8))
+TIMED(ts, BENCH_TS(bpf_xdp_store_rx_ts))
+TIMED(ts_idle, BENCH_TS(idle_ts))
 
 char LICENSE[] SEC("license") = "GPL";

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a call on a packet's store costs, in guest instructions, by what the store has.
+"""What a call costs that stores or reads something, in guest instructions, by what is stored.
 
-A call in a repeated test run meets what the run before left. So each run of bench_kv's
+A call in a repeated test run meets what the run before left. So each run of bench_calls's
 programs takes all keys away, makes the calls that bring the state about, and reads
 the clock right before and after the one call that is measured. A twin that calls a
 function which does nothing has the same way to the call; the difference is the call's.
@@ -28,8 +28,8 @@ from harness.kvscript import (
     set_,
 )
 
-MEASURED = Object("bench_kv")
-RUNS = 64  # BENCH_RUNS of bpf-progs/bench_kv.bpf.c
+MEASURED = Object("bench_calls")
+RUNS = 64  # BENCH_RUNS of bpf-progs/bench_calls.bpf.c
 PROGRAMS = {Kind.SET: "set", Kind.GET: "get", Kind.DEL: "del"}
 KEY = 5
 EIGHT, FOUR = bytes(range(1, 9)), bytes(range(1, 5))
@@ -37,12 +37,16 @@ EIGHT, FOUR = bytes(range(1, 9)), bytes(range(1, 5))
 
 @dataclass(frozen=True)
 class Case:
-    """A call, what was called before it, and what it returns."""
+    """A call, what was called before it, and what it returns.
+
+    setter: the program that calls a hint's setter in the place of the call.
+    """
 
     name: str
     before: tuple[Call, ...]
     call: Call
     returns: int = 0
+    setter: str = ""
 
 
 @dataclass(frozen=True)
@@ -57,8 +61,35 @@ def _keys(count: int, value: bytes, first: int) -> tuple[Call, ...]:
     return tuple(set_(key, value) for key in range(first, first + count))
 
 
+def _setter(program: str, name: str) -> Case:
+    return Case(f"store_rx, {name}", (), get(KEY), setter=program)
+
+
+def _sets(keys: int) -> tuple[Case, ...]:
+    """So many values of 8 bytes, by keys that go up."""
+    calls = _keys(keys, EIGHT, 1)
+    return tuple(Case(f"set {at}", calls[:at], call) for at, call in enumerate(calls))
+
+
+HASH = _setter("hash", "hash")
+VLAN = _setter("vlan", "802.1Q tag")
+VLAN_AD = _setter("vlan_ad", "802.1ad tag")
+TIMESTAMP = _setter("ts", "timestamp")
+# The calls of bpf-progs/bench_*.bpf.c for a packet.
+OF_A_PACKET = {
+    "hash": (HASH,),
+    "vlan": (VLAN,),
+    "vlan_ad": (VLAN_AD,),
+    "ts": (TIMESTAMP,),
+    "all": (HASH, VLAN, TIMESTAMP),
+    "key": _sets(1),
+    "4_keys": _sets(4),
+}
+
+
 def _cases() -> Iterator[Case]:
     """Values have 8 bytes; beside 20 others all have 4, or they would not fit."""
+    yield from (HASH, VLAN, VLAN_AD, TIMESTAMP)
     yield Case("set, the first key", (), set_(KEY, EIGHT))
     yield Case("get, nothing stored", (), get(KEY), -errno.ENOENT)
     for count, value in ((1, EIGHT), (8, EIGHT), (20, FOUR)):
@@ -78,17 +109,11 @@ def _cases() -> Iterator[Case]:
 
 def measure(bpf: Bpf, idle: int) -> list[CallCost]:
     """The cost of each call; idle: the instructions of a function that does nothing."""
-    return [CallCost(case.name, _cost(bpf, case) + idle) for case in _cases()]
+    return [CallCost(case.name, cost(bpf, case, idle)) for case in _cases()]
 
 
-def of_sets(bpf: Bpf, idle: int, keys: int) -> int:
-    """What storing so many values costs, of 8 bytes each, by keys that go up."""
-    calls = _keys(keys, EIGHT, 1)
-    cases = (Case("set", calls[:at], call) for at, call in enumerate(calls))
-    return sum(_cost(bpf, case) + idle for case in cases)
-
-
-def _cost(bpf: Bpf, case: Case) -> int:
+def cost(bpf: Bpf, case: Case, idle: int) -> int:
+    """The instructions of its call; idle: of a function that does nothing."""
     bpf.run(
         [
             f"[ -d {MEASURED.directory} ] || {MEASURED.load()}",
@@ -96,13 +121,13 @@ def _cost(bpf: Bpf, case: Case) -> int:
             *scripts(MEASURED, {0: [case.call]}, SECOND),
         ]
     )
-    program = PROGRAMS[case.call.kind]
+    program = case.setter or PROGRAMS[case.call.kind]
     twin = _timed(bpf, f"{program}_idle")
     took = _timed(bpf, program)
     (made,) = done(bpf.dump(MEASURED.map("scripts")), SECOND)[0]
     if made.returned != case.returns:
         raise LabError(f"{case.name}: {case.call} returned {made.returned}")
-    return took - twin
+    return took - twin + idle
 
 
 def _timed(bpf: Bpf, program: str) -> int:
