@@ -150,6 +150,16 @@ def test_hints_by_their_keys(bpf: Bpf, way: Way, seed: int) -> None:
         for bad in {0, 2, 4, 8, 12, 16} - {size}:
             wrong = set_(key, (OTHER * 2)[:bad])
             cases.append([(wrong, EINVAL), (get(key, bad), failed(errno.EINVAL))])
+    for gone in first:
+        all_three = [(set_(key, value), OK) for key, value in first.items()]
+        left = [(key, unset[key] if key == gone else found(first[key])) for key in first]
+        cases.append(
+            [
+                *all_three,
+                (delete(gone), OK),
+                *((get(key, sizes[key]), gives) for key, gives in left),
+            ]
+        )
     refused = [
         (HW_HASH, hash_of(1, 1 << 9)),
         (HW_HASH, hash_of(1, 1 << 31)),
