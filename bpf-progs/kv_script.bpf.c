@@ -11,6 +11,20 @@ int to_dev(struct xdp_md *ctx)
 	return redirect_to_dev();
 }
 
+struct {
+	__uint(type, BPF_MAP_TYPE_DEVMAP_HASH);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct bpf_devmap_val);
+} devmap_hash SEC(".maps");
+
+SEC(XDP)
+int to_dev_by_hash(struct xdp_md *ctx)
+{
+	kv_script(ctx, FIRST);
+	return bpf_redirect_map(&devmap_hash, 0, XDP_ABORTED);
+}
+
 SEC(XDP)
 int to_all(struct xdp_md *ctx)
 {

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Keys and values stay in their network namespace, while hints go on into another."""
 
+import errno
+
 import pytest
 
 from harness.bpf import Bpf, Object, attach, entry, observe
@@ -8,7 +10,7 @@ from harness.devices import Nic
 from harness.fixtures import SLOW
 from harness.hints import UNSET, seen
 from harness.kvcases import EACH, OK, READ, STORE, STORED, check_first, given, hints_of, read
-from harness.kvscript import SECOND, THIRD, done, scripts
+from harness.kvscript import SECOND, THIRD, Kind, done, move, scripts
 from harness.packets import random_frames
 from harness.topology import OBSERVE, VETH2_INDEX, VETH_INDEX, devmap, lay, veth, within
 
@@ -67,15 +69,65 @@ def test_xdp_tx_of_what_a_veths_program_stored(
     assert done(dumped, THIRD) == {number: read(number, keys=not namespace) for number in STORED}
 
 
-def far_veth() -> list[str]:
-    """Lines that make w0 and w1, both in another network namespace."""
+def far_veth(*, make: bool = True) -> list[str]:
+    """Lines that make w0 and w1, both in another network namespace; make: that, too."""
     inside = within(FAR)
     return [
-        f"ip netns add {FAR}",
+        *([f"ip netns add {FAR}"] if make else []),
         f"{inside}/bin/ip link add w0 index {VETH2_INDEX} type veth peer name w1",
         f"{inside}/bin/ip link set dev w0 up",
         f"{inside}/bin/ip link set dev w1 up",
     ]
+
+
+@SLOW
+@pytest.mark.parametrize("stored", [True, False], ids=["hints too", "no hints"])
+def test_what_is_gone_gives_its_headroom_back(bpf: Bpf, nic: Nic, seed: int, stored: bool) -> None:
+    """A program in the other namespace takes all that one may that keys were never stored for."""
+    number = 3 if stored else 4
+    most = 212 if stored else 236  # of eth1's frames, see test_headroom
+    growing = [
+        move(Kind.HEAD, -most),
+        move(Kind.HEAD, -1),
+        move(Kind.HEAD, most),
+    ]
+    lines = [
+        *veth(napi=False, namespace=FAR),
+        *given(),
+        *scripts(STORE, {number: growing}, SECOND),
+        *devmap(STORE),
+        within(FAR) + attach(STORE.program("pass_second"), "v1"),
+    ]
+    way = lay(bpf, nic, STORE.name, "to_dev", lines, observed=["v1"], namespace=FAR)
+    way.capture(random_frames(len(STORED), seed))
+    check_first(bpf)
+    grown = done(bpf.dump(STORE.map("scripts")), SECOND)[number]
+    assert [call.returned for call in grown] == [OK, -errno.EINVAL, OK]
+
+
+@SLOW
+@pytest.mark.parametrize("mode", ["xdpdrv", "xdpgeneric"])
+@pytest.mark.parametrize("namespace", [FAR, ""], ids=["to the same", "to here"])
+def test_from_another_namespace(bpf: Bpf, nic: Nic, seed: int, namespace: str, mode: str) -> None:
+    """The program that stores is there; the entry's device there as well, or here."""
+    inside = within(namespace)
+    lines = [
+        *veth(napi=False, namespace=FAR),
+        *(far_veth(make=False) if namespace else veth("w", VETH2_INDEX, napi=False)),
+        STORE.load(),
+        *given(),
+        PASS.load(),
+        inside + attach(PASS.program("xdp_pass"), "w1"),
+        *devmap(PLAIN),
+        inside + entry(STORE.map("devmap"), 0, VETH2_INDEX, STORE.program("on_devmap")),
+        within(FAR) + attach(STORE.program("to_dev"), "v1", mode),
+        *([f"{within(FAR)}/bin/ethtool -K v1 gro on"] if mode == "xdpgeneric" else []),
+    ]
+    way = lay(bpf, nic, PLAIN.name, "to_dev", lines, observed=["w1"], namespace=namespace)
+    way.capture(random_frames(len(STORED), seed))
+    check_first(bpf)
+    second = done(bpf.dump(STORE.map("scripts")), SECOND)
+    assert second == {number: read(number, keys=bool(namespace)) for number in STORED}
 
 
 @pytest.mark.parametrize("mode", ["xdpdrv", pytest.param("xdpgeneric", marks=SLOW)])
@@ -97,24 +149,25 @@ def test_an_entrys_device_in_another_namespace(bpf: Bpf, nic: Nic, seed: int, mo
 
 
 @SLOW
+@pytest.mark.parametrize("mode", ["xdpdrv", "xdpgeneric"])
 @pytest.mark.parametrize("far_first", [False, True], ids=["here first", "far first"])
-def test_a_clone_of_a_broadcast_loses_them_by_itself(
-    bpf: Bpf, nic: Nic, seed: int, far_first: bool
+def test_a_copy_of_a_broadcast_loses_them_by_itself(
+    bpf: Bpf, nic: Nic, seed: int, far_first: bool, mode: str
 ) -> None:
     """v1, in this namespace, is sent one, and w1, in another, the other."""
     inside = within(FAR)
     here, far = (1, 0) if far_first else (0, 1)
     lines = [
-        *veth(napi=False),
+        *veth(),
         *far_veth(),
         *given(),
-        entry(STORE.map("devmap"), here, VETH_INDEX, STORE.program("pass_on_devmap")),
-        inside + entry(STORE.map("devmap"), far, VETH2_INDEX, STORE.program("pass_on_devmap")),
-        attach(STORE.program("pass_second"), "v1"),
-        inside + attach(STORE.program("pass_third"), "w1"),
+        entry(STORE.map("devmap"), here, VETH_INDEX, STORE.program("on_devmap")),
+        inside + entry(STORE.map("devmap"), far, VETH2_INDEX, STORE.program("third_on_devmap")),
+        PASS.load(),
+        inside + attach(PASS.program("xdp_pass"), "w1"),
         *observe(OBSERVE, "w1", inside),
     ]
-    way = lay(bpf, nic, STORE.name, "to_all", lines, observed=["v1"])
+    way = lay(bpf, nic, STORE.name, "to_all", lines, observed=["v1"], mode=mode)
     way.capture_copies(random_frames(len(STORED), seed), 2)
     check_first(bpf)
     dumped = bpf.dump(STORE.map("scripts"))

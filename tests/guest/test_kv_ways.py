@@ -12,6 +12,7 @@ from harness.fixtures import SLOW
 from harness.hints import UNSET, by_nic, seen
 from harness.kvcases import (
     EACH,
+    KEYS,
     NOTHING,
     OK,
     READING,
@@ -22,11 +23,22 @@ from harness.kvcases import (
     hints_of,
     read,
 )
-from harness.kvscript import SECOND, THIRD, Kind, delete, done, found, get, move, scripts, set_
+from harness.kvscript import (
+    REPLACE,
+    SECOND,
+    THIRD,
+    Kind,
+    delete,
+    done,
+    found,
+    get,
+    move,
+    scripts,
+    set_,
+)
 from harness.packets import Frame, random_frames
 from harness.topology import VETH2_INDEX, VETH_INDEX, Way, cpus, devmap, lay, lay_on_tap, veth
 
-FRAGS = Object("kv_script_frags")
 PLAIN = Object("redirect_plain")
 IN_TC = Object("tc_redirect")
 
@@ -38,7 +50,9 @@ class Hop(enum.Enum):
     IFINDEX = "on a veth, without a map"
     DEVMAP = "on a devmap's entry"
     CPUMAP = "on a cpumap's entry"
+    DEVMAP_HASH = "on the entry of a devmap that is a hash"
     GENERIC_DEVMAP = "on a devmap's entry, where it gets skbs"
+    GENERIC_DEVMAP_HASH = "on the entry of a devmap that is a hash, where it gets skbs"
     GENERIC_CPUMAP = "on a cpumap's entry, where it gets skbs"
     LIVE = "on a veth, from a live frame"
     TAP = "on a veth, from a tap"
@@ -47,8 +61,7 @@ class Hop(enum.Enum):
 
 def lay_to(hop: Hop, bpf: Bpf, nic: Nic) -> Way:
     on_v1 = [*veth(napi=False), *given(), attach(STORE.program("pass_second"), "v1")]
-    generic = hop in (Hop.GENERIC_DEVMAP, Hop.GENERIC_CPUMAP)
-    mode = "xdpgeneric" if generic else "xdpdrv"
+    mode = "xdpgeneric" if hop.name.startswith("GENERIC") else "xdpdrv"
     match hop:
         case Hop.VETH:
             lines = [*on_v1, *devmap(STORE)]
@@ -59,6 +72,10 @@ def lay_to(hop: Hop, bpf: Bpf, nic: Nic) -> Way:
             runs = entry(STORE.map("devmap"), 0, VETH_INDEX, STORE.program("on_devmap"))
             lines = [*veth(), *given(), runs]
             return lay(bpf, nic, STORE.name, "to_dev", lines, observed=["v1"], mode=mode)
+        case Hop.DEVMAP_HASH | Hop.GENERIC_DEVMAP_HASH:
+            runs = entry(STORE.map("devmap_hash"), 0, VETH_INDEX, STORE.program("on_devmap"))
+            lines = [*veth(), *given(), runs]
+            return lay(bpf, nic, STORE.name, "to_dev_by_hash", lines, observed=["v1"], mode=mode)
         case Hop.CPUMAP | Hop.GENERIC_CPUMAP:
             lines = [*given(), *cpus(STORE, STORE.program("on_cpumap"))]
             return lay(bpf, nic, STORE.name, "to_cpu", lines, observed=[nic.device], mode=mode)
@@ -92,7 +109,10 @@ def test_the_next_program_reads_what_was_stored(bpf: Bpf, nic: Nic, seed: int, h
     second = done(bpf.dump(STORE.map("scripts")), SECOND)
     assert second == {number: read(number) for number in STORED}
     for sent in frames:
-        if hop is Hop.GENERIC_DEVMAP:  # what a device transmits has no hints
+        if hop in (
+            Hop.GENERIC_DEVMAP,
+            Hop.GENERIC_DEVMAP_HASH,
+        ):  # what a device transmits has no hints
             expected = by_nic(sent, way.rss_key)
         else:
             skb = hop is Hop.GENERIC_CPUMAP
@@ -102,23 +122,43 @@ def test_the_next_program_reads_what_was_stored(bpf: Bpf, nic: Nic, seed: int, h
 
 
 @SLOW
-def test_a_packet_in_many_buffers(bpf: Bpf, nic: Nic, seed: int) -> None:
+@pytest.mark.parametrize("mode", ["xdpdrv", "xdpgeneric"])
+def test_the_third_program_sees_what_the_second_left(
+    bpf: Bpf, nic: Nic, seed: int, mode: str
+) -> None:
+    """The second is on a cpumap's entry, the third on that of a devmap to which it redirects."""
+    changing = [*READING, delete(0), set_(9, bytes(2)), set_(61, bytes(2), REPLACE)]
+    reading = [*READING, get(9)]
     lines = [
-        f"ip link set dev {nic.device} mtu 9000",
-        *veth(napi=False, mtu=9000),
-        *given(FRAGS),
-        *devmap(FRAGS),
-        attach(FRAGS.program("pass_second"), "v1"),
+        *veth(),
+        *given(),
+        *scripts(STORE, dict.fromkeys(STORED, changing), SECOND),
+        *scripts(STORE, dict.fromkeys(STORED, reading), THIRD),
+        *cpus(STORE, STORE.program("on_cpumap_to_dev")),
+        entry(STORE.map("devmap"), 0, VETH_INDEX, STORE.program("third_on_devmap")),
     ]
-    way = lay(bpf, nic, FRAGS.name, "to_dev", lines, observed=["v1"])
-    frames = random_frames(len(STORED), seed, payload=bytes(8000))
-    records = way.capture(frames)
-    assert len(records) == len(STORED)
-    check_first(bpf, FRAGS)
-    second = done(bpf.dump(FRAGS.map("scripts")), SECOND)
-    assert second == {number: read(number) for number in STORED}
-    for sent in frames:
-        assert records[sent.id].len == len(sent.data)
+    way = lay(bpf, nic, STORE.name, "to_cpu", lines, observed=["v1"], mode=mode)
+    way.capture(random_frames(len(STORED), seed))
+    check_first(bpf)
+    dumped = bpf.dump(STORE.map("scripts"))
+    second, third = done(dumped, SECOND), done(dumped, THIRD)
+    for number, stored in STORED.items():
+        before, changes = read(number), second[number][len(READING) :]
+        assert second[number][: len(READING)] == before
+        assert [call.returned for call in changes] == [
+            OK if 0 in stored else -errno.ENOENT,
+            -errno.EBUSY if 9 in stored else OK,
+            OK,
+        ]
+        left = {**stored, 61: bytes(2)}
+        left.pop(0, None)
+        left.setdefault(9, bytes(2))
+        hints = before[-3:]
+        assert third[number] == [
+            *(found(left[key]) if key in left else NOTHING for key in KEYS),
+            *hints,
+            found(left[9]),
+        ]
 
 
 @SLOW
