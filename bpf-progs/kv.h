@@ -23,6 +23,7 @@ extern int bpf_xdp_kv_del(struct xdp_md *ctx, __u64 key) __weak __ksym;
 #define KV_HEAD	4	/* bpf_xdp_adjust_head(ctx, by), and so on */
 #define KV_META	5
 #define KV_TAIL	6
+#define KV_WRITE 7	/* an Ethernet header in front, for a packet that grew */
 
 /*
  * A call, and what it returned; the value is what is stored, or what was read.
@@ -58,6 +59,7 @@ struct {
 
 static __always_inline int kv_call(struct xdp_md *ctx, struct kv_call *call)
 {
+	void *data = (void *)(long)ctx->data;
 	__u32 size = call->size;
 
 	switch (call->kind) {
@@ -78,6 +80,11 @@ static __always_inline int kv_call(struct xdp_md *ctx, struct kv_call *call)
 		return bpf_xdp_adjust_meta(ctx, call->by);
 	case KV_TAIL:
 		return bpf_xdp_adjust_tail(ctx, call->by);
+	case KV_WRITE:
+		if (data + sizeof(struct ethhdr) > (void *)(long)ctx->data_end)
+			return -ENOSYS;
+		__builtin_memcpy(data, call->value, sizeof(struct ethhdr));
+		return 0;
 	}
 	return -ENOSYS;
 }

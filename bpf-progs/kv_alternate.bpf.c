@@ -114,4 +114,19 @@ int pass(struct xdp_md *ctx)
 	return XDP_PASS;
 }
 
+/* The same: it ends with the packets that are dropped, each second one. */
+SEC("xdp")
+int drop_even(struct xdp_md *ctx)
+{
+	store_if_even(ctx);
+	return lab_frame_id(ctx->data, ctx->data_end) & 1 ? redirect_to_dev() : XDP_DROP;
+}
+
+SEC("xdp")
+int abort_even(struct xdp_md *ctx)
+{
+	store_if_even(ctx);
+	return lab_frame_id(ctx->data, ctx->data_end) & 1 ? redirect_to_dev() : XDP_ABORTED;
+}
+
 REDIRECT_AFTER(store_if_even);

@@ -24,4 +24,11 @@ int pass(struct xdp_md *ctx)
 	return XDP_PASS;
 }
 
+SEC("xdp")
+int to_all(struct xdp_md *ctx)
+{
+	store_and_set_meta(ctx);
+	return bpf_redirect_map(&devmap, 0, BPF_F_BROADCAST);
+}
+
 REDIRECT_AFTER(store_and_set_meta);

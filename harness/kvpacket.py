@@ -34,7 +34,7 @@ MAX_META = 252  # the most that fits the u8 of struct skb_shared_info, in fours
 NIC_HEADROOM = {"eth1": 256 + 20, "eth2": 256}
 HINT_SIZES = {HW_HASH: 8, HW_VLAN: 4, HW_TIMESTAMP: 8}
 HASH_TYPES = sum(RssType)
-NO_KEYS = 67, 127, 1 << 32, (1 << 64) - 1
+NO_KEYS = 67, 127, 1 << 32, 1 << 32 | 65, (1 << 64) - 1
 TAGS = ETH_P_8021Q, ETH_P_8021AD
 
 

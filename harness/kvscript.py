@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from harness.bpf import Object, u32, update
 
 CALLS, VALUE = 24, 16  # the most calls of a script, and bytes of a buffer
+ETHERNET = 14  # bytes of its header
 UNTOUCHED = 0xEE  # what a buffer is filled with before something is read into it
 CALL = struct.Struct(f"<IiQQIi{VALUE}s")
 HEAD = struct.Struct("<II")
@@ -35,6 +36,7 @@ class Kind(enum.IntEnum):
     HEAD = 4
     META = 5
     TAIL = 6
+    WRITE = 7
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,11 @@ def get(key: int, size: int = 8) -> Call:
 def delete(key: int) -> Call:
     """Take a key away."""
     return Call(Kind.DEL, key)
+
+
+def write(frame: bytes) -> Call:
+    """Put a frame's Ethernet header in front of the packet, which may have grown there."""
+    return Call(Kind.WRITE, value=frame[:ETHERNET])
 
 
 def move(kind: Kind, by: int) -> Call:

@@ -110,6 +110,14 @@ def test_what_a_get_gives(bpf: Bpf, way: Way, seed: int) -> None:
     cases += [[(get(4, size), failed(errno.ENOENT))] for size in (0, 1, 8, 16)]
     cases += [[(get(key, 8), failed(errno.EINVAL))] for key in (67, 2**32, 2**32 + 1, 2**64 - 1)]
     cases += [[(delete(key), EINVAL)] for key in (67, 2**32 + 1, 2**64 - 1)]
+    for hint, size in (HW_HASH, 8), (HW_VLAN, 4), (HW_TIMESTAMP, 8):
+        for key in (2**32 + hint, 2**63 + hint):  # what is above counts, too
+            value = vlan_of(ETH_P_8021Q, 1) if size == 4 else bytes(8)
+            cases += [
+                [(set_(key, value), EINVAL), (get(hint, size), failed(errno.ENOENT))],
+                [(set_(hint, value), OK), (get(key, size), failed(errno.EINVAL))],
+                [(set_(hint, value), OK), (delete(key), EINVAL), (get(hint, size), found(value))],
+            ]
     cases += [[(delete(4), ENOENT)], [(delete(0), ENOENT)], [(delete(63), ENOENT)]]
     check_calls(bpf, way, seed, [[*there, *case] for case in cases])
 

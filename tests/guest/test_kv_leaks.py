@@ -91,6 +91,18 @@ def test_live_frames(bpf: Bpf, nic: Nic, seed: int, path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("program", ["drop_even", "abort_even"])
+def test_live_frames_that_are_dropped(bpf: Bpf, nic: Nic, seed: int, program: str) -> None:
+    """Those with keys are; those that come after them in their pages have none."""
+    frame = build(random_flow("ipv4/udp", random.Random(seed)), 0).data
+    lines = lay(Path.VETH, nic)
+    bpf.run([*lines, live(STORE.program(program), nic.device, FRAMES, frame)])
+    counted = verdicts_when(bpf, lambda counted: counted.without > ENOUGH)
+    assert counted.first == FRAMES
+    assert counted.with_keys == 0
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("nic", "program"),
     [("eth1", "to_dev"), ("eth1", "to_cpu"), ("eth1", "pass"), ("eth2", "to_dev")],

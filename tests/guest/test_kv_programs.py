@@ -6,11 +6,11 @@ import struct
 from harness.bpf import Bpf, Object, attach, extend, run_once
 from harness.devices import Nic
 from harness.fixtures import SLOW
-from harness.hints import UNSET, seen
-from harness.kvcases import STORE, STORED, check_first, given, hints_of, read
-from harness.kvscript import SECOND, done
+from harness.hints import UNSET, by_nic, seen
+from harness.kvcases import EACH, KEYS, READ, STORE, STORED, check_first, given, hints_of, read
+from harness.kvscript import SECOND, THIRD, done, scripts
 from harness.packets import random_frames
-from harness.topology import lay
+from harness.topology import devmap, lay, veth
 
 CONSTANTS = Object("kv_constants")
 DISPATCHER = Object("dispatcher")
@@ -42,6 +42,36 @@ def test_through_a_tail_call(bpf: Bpf, nic: Nic, seed: int) -> None:
     check_first(bpf)
     second = done(bpf.dump(STORE.map("scripts")), SECOND)
     assert second == {number: read(number) for number in STORED}
+
+
+@SLOW
+def test_beside_all_that_the_device_gives(bpf: Bpf, nic: Nic, seed: int) -> None:
+    """In a program that is bound to it: neither call takes away what the other stored."""
+    both = Object("kv_and_all", nic.device)
+    lines = [
+        *scripts(both, EACH),
+        *scripts(both, READ, THIRD),
+        STORE.load(),
+        *scripts(STORE, READ, SECOND),
+        *veth(napi=False),
+        *devmap(both),
+        attach(STORE.program("pass_second"), "v1"),
+    ]
+    way = lay(bpf, nic, both.name, "to_dev", lines, observed=["v1"], bound=True)
+    frames = random_frames(len(STORED), seed, kinds=["ipv4/udp"])
+    records = way.capture(frames)
+    check_first(bpf, both)
+    third = done(bpf.dump(both.map("scripts")), THIRD)
+    second = done(bpf.dump(STORE.map("scripts")), SECOND)
+    assert second == third
+    for sent in frames:
+        # The device gives a hash, and nothing else.
+        given_hash = by_nic(sent, way.rss_key)
+        expected = read(sent.id)
+        assert second[sent.id][: len(KEYS)] == expected[: len(KEYS)]
+        assert second[sent.id][len(KEYS) + 1 :] == expected[len(KEYS) + 1 :]
+        shown = seen(records[sent.id])
+        assert (shown.hash, shown.l4_hash) == (given_hash.hash, given_hash.l4_hash)
 
 
 @SLOW

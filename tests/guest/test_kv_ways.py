@@ -6,9 +6,9 @@ import errno
 
 import pytest
 
-from harness.bpf import Bpf, Object, attach, entry, observe
+from harness.bpf import Bpf, attach, entry
 from harness.devices import Giving, Live, Nic
-from harness.fixtures import SLOW
+from harness.fixtures import EACH_NIC, SLOW
 from harness.hints import UNSET, by_nic, seen
 from harness.kvcases import (
     EACH,
@@ -24,6 +24,8 @@ from harness.kvcases import (
     read,
 )
 from harness.kvscript import (
+    ETHERNET,
+    HW_TIMESTAMP,
     REPLACE,
     SECOND,
     THIRD,
@@ -35,12 +37,10 @@ from harness.kvscript import (
     move,
     scripts,
     set_,
+    write,
 )
 from harness.packets import Frame, random_frames
-from harness.topology import VETH2_INDEX, VETH_INDEX, Way, cpus, devmap, lay, lay_on_tap, veth
-
-PLAIN = Object("redirect_plain")
-IN_TC = Object("tc_redirect")
+from harness.topology import PASSING, VETH_INDEX, Way, cpus, devmap, lay, lay_on_tap, veth
 
 
 class Hop(enum.Enum):
@@ -122,26 +122,37 @@ def test_the_next_program_reads_what_was_stored(bpf: Bpf, nic: Nic, seed: int, h
 
 
 @SLOW
-@pytest.mark.parametrize("mode", ["xdpdrv", "xdpgeneric"])
+@pytest.mark.parametrize("hop", [Hop.DEVMAP, Hop.CPUMAP, Hop.GENERIC_CPUMAP])
 def test_the_third_program_sees_what_the_second_left(
-    bpf: Bpf, nic: Nic, seed: int, mode: str
+    bpf: Bpf, nic: Nic, seed: int, hop: Hop
 ) -> None:
-    """The second is on a cpumap's entry, the third on that of a devmap to which it redirects."""
+    """The second is on a map's entry; the third on the veth, or the devmap's, that come next."""
     changing = [*READING, delete(0), set_(9, bytes(2)), set_(61, bytes(2), REPLACE)]
     reading = [*READING, get(9)]
     lines = [
-        *veth(),
+        *veth(napi=False),
         *given(),
         *scripts(STORE, dict.fromkeys(STORED, changing), SECOND),
         *scripts(STORE, dict.fromkeys(STORED, reading), THIRD),
-        *cpus(STORE, STORE.program("on_cpumap_to_dev")),
-        entry(STORE.map("devmap"), 0, VETH_INDEX, STORE.program("third_on_devmap")),
     ]
-    way = lay(bpf, nic, STORE.name, "to_cpu", lines, observed=["v1"], mode=mode)
+    if hop is Hop.DEVMAP:
+        runs, third = STORE.program("on_devmap"), attach(STORE.program("pass_third"), "v1")
+        lines += [entry(STORE.map("devmap"), 0, VETH_INDEX, runs), third]
+        way = lay(bpf, nic, STORE.name, "to_dev", lines, observed=["v1"])
+    else:
+        third = STORE.program("third_on_devmap")
+        lines += [
+            PASSING.load(),
+            attach(PASSING.program("xdp_pass"), "v1"),
+            *cpus(STORE, STORE.program("on_cpumap_to_dev")),
+            entry(STORE.map("devmap"), 0, VETH_INDEX, third),
+        ]
+        mode = "xdpgeneric" if hop is Hop.GENERIC_CPUMAP else "xdpdrv"
+        way = lay(bpf, nic, STORE.name, "to_cpu", lines, observed=["v1"], mode=mode)
     way.capture(random_frames(len(STORED), seed))
     check_first(bpf)
     dumped = bpf.dump(STORE.map("scripts"))
-    second, third = done(dumped, SECOND), done(dumped, THIRD)
+    second, read_third = done(dumped, SECOND), done(dumped, THIRD)
     for number, stored in STORED.items():
         before, changes = read(number), second[number][len(READING) :]
         assert second[number][: len(READING)] == before
@@ -154,70 +165,11 @@ def test_the_third_program_sees_what_the_second_left(
         left.pop(0, None)
         left.setdefault(9, bytes(2))
         hints = before[-3:]
-        assert third[number] == [
+        assert read_third[number] == [
             *(found(left[key]) if key in left else NOTHING for key in KEYS),
             *hints,
             found(left[9]),
         ]
-
-
-@SLOW
-def test_xdp_on_an_skb_starts_empty(bpf: Bpf, nic: Nic, seed: int) -> None:
-    """The NIC's program passes; the skb goes to a veth, and what was stored does not."""
-    lines = [
-        *veth(napi=False),
-        *given(),
-        attach(STORE.program("pass_second"), "v1"),
-        IN_TC.load(),
-        *observe(IN_TC.program("to_v0"), nic.device),
-    ]
-    way = lay(bpf, nic, STORE.name, "pass", lines, observed=["v1"])
-    way.capture(random_frames(len(STORED), seed))
-    check_first(bpf)
-    second = done(bpf.dump(STORE.map("scripts")), SECOND)
-    assert second == dict.fromkeys(STORED, [NOTHING] * len(READING))
-
-
-@SLOW
-def test_a_second_redirect_of_an_skb_starts_empty(bpf: Bpf, nic: Nic, seed: int) -> None:
-    """What the first one told an entry's program, in skb->cb, is not told again."""
-    lines = [
-        *veth(napi=False),
-        *given(),
-        *devmap(STORE),
-        PLAIN.load(),
-        *cpus(PLAIN, STORE.program("on_cpumap")),
-        attach(PLAIN.program("to_cpu"), "v1", "xdpgeneric"),
-    ]
-    way = lay(bpf, nic, STORE.name, "to_dev", lines, observed=["v1"], mode="xdpgeneric")
-    way.capture(random_frames(len(STORED), seed))
-    check_first(bpf)
-    second = done(bpf.dump(STORE.map("scripts")), SECOND)
-    assert second == dict.fromkeys(STORED, [NOTHING] * len(READING))
-
-
-@SLOW
-def test_each_skb_of_a_broadcast_has_its_own(bpf: Bpf, nic: Nic, seed: int) -> None:
-    """Two entries whose programs read, and the first takes a key away and writes another."""
-    changing = [*READING, delete(0), set_(9, bytes(8))]
-    lines = [
-        *veth(),
-        *veth("w", VETH2_INDEX),
-        *given(),
-        *scripts(STORE, dict.fromkeys(STORED, changing), SECOND),
-        entry(STORE.map("devmap"), 0, VETH_INDEX, STORE.program("on_devmap")),
-        entry(STORE.map("devmap"), 1, VETH2_INDEX, STORE.program("third_on_devmap")),
-    ]
-    observed = ["v1", "w1"]
-    way = lay(bpf, nic, STORE.name, "to_all", lines, observed=observed, mode="xdpgeneric")
-    way.capture_copies(random_frames(len(STORED), seed), 2)
-    check_first(bpf)
-    dumped = bpf.dump(STORE.map("scripts"))
-    second = done(dumped, SECOND)
-    assert {number: calls[:-2] for number, calls in second.items()} == {
-        number: read(number) for number in STORED
-    }
-    assert done(dumped, THIRD) == {number: read(number) for number in STORED}
 
 
 def test_nothing_of_it_goes_on_the_wire(bpf: Bpf, nic: Nic, seed: int) -> None:
@@ -225,6 +177,31 @@ def test_nothing_of_it_goes_on_the_wire(bpf: Bpf, nic: Nic, seed: int) -> None:
     frames = random_frames(len(STORED), seed)
     nic.send(frames)
     assert nic.receive(len(frames)) == {sent.id: (sent.data, None) for sent in frames}
+
+
+@SLOW
+@EACH_NIC
+@pytest.mark.parametrize("stored", ["keys", "hints", "both"])
+def test_a_packet_that_grew_goes_on_the_wire(bpf: Bpf, nic: Nic, seed: int, stored: str) -> None:
+    """By what is stored for it no device's header is kept from its place."""
+    frames = random_frames(8, seed)
+    # What is 64 bytes in front of the packet is there; the device's header needs 20 more.
+    keys = [] if stored == "hints" else [set_(1, bytes(8)), set_(2, bytes(2))]
+    hints = [] if stored == "keys" else [set_(HW_TIMESTAMP, bytes(8))]
+    grown = 96 if nic.device == "eth1" else 64
+    lay(bpf, nic, STORE.name, "tx", [], observed=[])
+    grow = {sent.id: [*keys, *hints, move(Kind.HEAD, -grown), write(sent.data)] for sent in frames}
+    bpf.run(scripts(STORE, grow, SECOND))
+    nic.send(frames)
+    came = nic.receive(len(frames))
+    ran = done(bpf.dump(STORE.map("scripts")), SECOND)
+    assert {call.returned for calls in ran.values() for call in calls} == {OK}
+    assert came.keys() == {sent.id for sent in frames}
+    for sent in frames:
+        data, _ = came[sent.id]
+        assert len(data) == len(sent.data) + grown
+        assert data.startswith(sent.data[:ETHERNET])
+        assert data.endswith(sent.data)
 
 
 @SLOW

@@ -34,19 +34,24 @@ PASS = Object("xdp_pass")
 IN_TC = Object("tc_redirect")
 
 
-def test_each_clone_of_a_broadcast_has_them(bpf: Bpf, nic: Nic, seed: int) -> None:
+@pytest.mark.parametrize("name", ["store_hints", pytest.param("store_meta", marks=SLOW)])
+def test_each_clone_of_a_broadcast_has_them(bpf: Bpf, nic: Nic, seed: int, name: str) -> None:
+    """And the metadata that lie in front of the packet, if there are some."""
+    store = Object(name)
     lines = [
         *veth(),
         *veth("w", VETH2_INDEX),
-        *devmap(STORE, VETH_INDEX, VETH2_INDEX),
-        *give(STORE, EACH_SUBSET),
+        *devmap(store, VETH_INDEX, VETH2_INDEX),
+        *give(store, EACH_SUBSET),
     ]
-    way = lay(bpf, nic, STORE.name, "to_all", lines, observed=["v1", "w1"])
+    way = lay(bpf, nic, store.name, "to_all", lines, observed=["v1", "w1"])
     records = way.capture_copies(random_frames(len(EACH_SUBSET), seed), 2)
     by_device: dict[int, list[int]] = {}
     for record in records:
         by_device.setdefault(record.ifindex, []).append(record.id)
         assert seen(record) == EACH_SUBSET[record.id].over(UNSET), EACH_SUBSET[record.id]
+        metadata = (4, 0xDA7A0000 | record.id) if name == "store_meta" else (0, 0)
+        assert (record.meta_len, record.meta) == metadata
     assert [sorted(numbers) for numbers in by_device.values()] == [sorted(EACH_SUBSET)] * 2
 
 
