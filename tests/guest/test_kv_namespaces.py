@@ -81,11 +81,11 @@ def far_veth(*, make: bool = True) -> list[str]:
 
 
 @SLOW
-@pytest.mark.parametrize("stored", [True, False], ids=["hints too", "no hints"])
-def test_what_is_gone_gives_its_headroom_back(bpf: Bpf, nic: Nic, seed: int, stored: bool) -> None:
+@pytest.mark.parametrize("hints", [True, False], ids=["hints too", "no hints"])
+def test_what_is_gone_gives_its_headroom_back(bpf: Bpf, nic: Nic, seed: int, hints: bool) -> None:
     """A program in the other namespace takes all that one may that keys were never stored for."""
-    number = 3 if stored else 4
-    most = 212 if stored else 236  # of eth1's frames, see test_headroom
+    number = 3 if hints else 4
+    most = 212 if hints else 236  # of eth1's frames, see test_headroom
     growing = [
         move(Kind.HEAD, -most),
         move(Kind.HEAD, -1),
@@ -154,7 +154,7 @@ def test_an_entrys_device_in_another_namespace(bpf: Bpf, nic: Nic, seed: int, mo
 def test_a_copy_of_a_broadcast_loses_them_by_itself(
     bpf: Bpf, nic: Nic, seed: int, far_first: bool, mode: str
 ) -> None:
-    """v1, in this namespace, is sent one, and w1, in another, the other."""
+    """The programs on the entries read."""
     inside = within(FAR)
     here, far = (1, 0) if far_first else (0, 1)
     lines = [
@@ -168,6 +168,32 @@ def test_a_copy_of_a_broadcast_loses_them_by_itself(
         *observe(OBSERVE, "w1", inside),
     ]
     way = lay(bpf, nic, STORE.name, "to_all", lines, observed=["v1"], mode=mode)
+    way.capture_copies(random_frames(len(STORED), seed), 2)
+    check_first(bpf)
+    dumped = bpf.dump(STORE.map("scripts"))
+    assert done(dumped, SECOND) == {number: read(number) for number in STORED}
+    assert done(dumped, THIRD) == {number: read(number, keys=False) for number in STORED}
+
+
+@SLOW
+@pytest.mark.parametrize("far_first", [False, True], ids=["here first", "far first"])
+def test_a_clone_of_a_broadcast_loses_them_on_its_way(
+    bpf: Bpf, nic: Nic, seed: int, far_first: bool
+) -> None:
+    """v1, in this namespace, is sent one, and w1, in another, the other."""
+    inside = within(FAR)
+    here, far = (1, 0) if far_first else (0, 1)
+    lines = [
+        *veth(napi=False),
+        *far_veth(),
+        *given(),
+        entry(STORE.map("devmap"), here, VETH_INDEX, STORE.program("pass_on_devmap")),
+        inside + entry(STORE.map("devmap"), far, VETH2_INDEX, STORE.program("pass_on_devmap")),
+        attach(STORE.program("pass_second"), "v1"),
+        inside + attach(STORE.program("pass_third"), "w1"),
+        *observe(OBSERVE, "w1", inside),
+    ]
+    way = lay(bpf, nic, STORE.name, "to_all", lines, observed=["v1"])
     way.capture_copies(random_frames(len(STORED), seed), 2)
     check_first(bpf)
     dumped = bpf.dump(STORE.map("scripts"))
