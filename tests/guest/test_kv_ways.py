@@ -178,7 +178,12 @@ def test_nothing_of_it_goes_on_the_wire(bpf: Bpf, nic: Nic, seed: int) -> None:
     lay(bpf, nic, STORE.name, "tx", scripts(STORE, EACH, SECOND), observed=[])
     frames = random_frames(len(STORED), seed)
     nic.send(frames)
-    assert nic.receive(len(frames)) == {sent.id: (sent.data, None) for sent in frames}
+    came = nic.receive(len(frames))
+    stored = done(bpf.dump(STORE.map("scripts")), SECOND)
+    assert {number: [call.returned for call in calls] for number, calls in stored.items()} == {
+        number: [OK] * len(calls) for number, calls in EACH.items()
+    }
+    assert came == {sent.id: (sent.data, None) for sent in frames}
 
 
 @SLOW
