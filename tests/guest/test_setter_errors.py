@@ -77,7 +77,9 @@ def test_a_second_call_replaces_its_own_field_only(bpf: Bpf, nic: Nic, seed: int
         ("ts_in_tc", "bpf_xdp_store_rx_ts is not allowed"),
         ("store_without_context", "expected pointer to ctx"),
         ("store_all", "metadata kfuncs require device-bound program"),
-        ("kv_in_tc", "bpf_xdp_kv_set is not allowed"),
+        ("kv_set_in_tc", "bpf_xdp_kv_set is not allowed"),
+        ("kv_get_in_tc", "bpf_xdp_kv_get is not allowed"),
+        ("kv_del_in_tc", "bpf_xdp_kv_del is not allowed"),
         ("kv_from_rodata", "write into map forbidden"),
     ],
 )

@@ -3,7 +3,7 @@
 #include "kv.h"
 
 SEC("tc")
-int kv_in_tc(struct __sk_buff *skb)
+int kv_set_in_tc(struct __sk_buff *skb)
 {
 	__u32 value = 1;
 
