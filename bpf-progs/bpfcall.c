@@ -7,6 +7,9 @@
  *	bpfcall live PROGRAM IFINDEX REPEAT <FRAME
  *		REPEAT live frames, as if they had come in by that device
  *
+ *	bpfcall syscall PROGRAM
+ *		runs it once, without a context
+ *
  *	bpfcall tap DEVICE wait|nowait <FRAME
  *		one frame that comes in by an existing tap, written by a call that
  *		may wait, or may not: tun has another way for each
@@ -19,6 +22,8 @@
  *
  *	bpfcall zero MAPS
  *		has the observer whose maps are pinned there begin anew
+ *	bpfcall await MAPS COUNT SECONDS
+ *		waits until that observer has recorded COUNT, or SECONDS are over
  *	bpfcall records MAPS FROM TO SECONDS
  *		waits until TO frames are recorded, and prints "SEEN RECORDED OTHER"
  *		and the records from number FROM on, in hex, a line each; what is
@@ -97,6 +102,13 @@ static void live(char **argv)
 	};
 
 	bpf("test run", BPF_PROG_TEST_RUN, &attr);
+}
+
+static void run(char **argv)
+{
+	union bpf_attr attr = { .test.prog_fd = pinned(argv[0]) };
+
+	bpf("run", BPF_PROG_TEST_RUN, &attr);
 }
 
 static void tap(char **argv)
@@ -197,16 +209,23 @@ static double now(void)
 	return time.tv_sec + time.tv_nsec / 1e9;
 }
 
+static const volatile struct skb_counts *await(const char *maps, __u32 count, int seconds)
+{
+	const volatile struct skb_counts *counts = mapped(maps, "counts", sizeof(*counts));
+	const struct timespec poll = { .tv_nsec = POLL_NS };
+	double end = now() + seconds;
+
+	while (counts->recorded < count && now() < end)
+		nanosleep(&poll, NULL);
+	return counts;
+}
+
 static void records(char **argv)
 {
 	struct skb_record *record = mapped(argv[0], "records", SKB_RECORDS * sizeof(*record));
-	volatile struct skb_counts *counts = mapped(argv[0], "counts", sizeof(*counts));
 	__u32 from = atoi(argv[1]), to = atoi(argv[2]), recorded;
-	const struct timespec poll = { .tv_nsec = POLL_NS };
-	double end = now() + atoi(argv[3]);
+	const volatile struct skb_counts *counts = await(argv[0], to, atoi(argv[3]));
 
-	while (counts->recorded < to && now() < end)
-		nanosleep(&poll, NULL);
 	recorded = counts->recorded;
 	printf("%u %u %u\n", counts->seen, recorded, counts->other);
 	for (; from < recorded; from++) {
@@ -222,6 +241,8 @@ int main(int argc, char **argv)
 		entry(argv + 2);
 	else if (argc == 5 && !strcmp(argv[1], "live"))
 		live(argv + 2);
+	else if (argc == 3 && !strcmp(argv[1], "syscall"))
+		run(argv + 2);
 	else if (argc == 4 && !strcmp(argv[1], "tap"))
 		tap(argv + 2);
 	else if (argc == 3 && !strcmp(argv[1], "update"))
@@ -231,6 +252,8 @@ int main(int argc, char **argv)
 	else if (argc == 3 && !strcmp(argv[1], "zero"))
 		memset(mapped(argv[2], "counts", sizeof(struct skb_counts)), 0,
 		       sizeof(struct skb_counts));
+	else if (argc == 5 && !strcmp(argv[1], "await"))
+		await(argv[2], atoi(argv[3]), atoi(argv[4]));
 	else if (argc == 6 && !strcmp(argv[1], "records"))
 		records(argv + 2);
 	else

@@ -40,6 +40,22 @@ __weak int idle_del(struct xdp_md *ctx, __u64 key)
 	return 0;
 }
 
+__weak int idle_set_skb(struct __sk_buff *skb, __u64 key, const __u64 *val, __u32 size,
+			__u64 flags)
+{
+	return 0;
+}
+
+__weak int idle_get_skb(struct __sk_buff *skb, __u64 key, __u64 *val, __u32 size)
+{
+	return 0;
+}
+
+__weak int idle_del_skb(struct __sk_buff *skb, __u64 key)
+{
+	return 0;
+}
+
 /* What the setters are called with. */
 #define BENCH_HASH(store) store(ctx, 0x12345678, XDP_RSS_TYPE_L4_IPV4_UDP)
 #define BENCH_VLAN(store, proto) store(ctx, bpf_htons(proto), 0xefff)

@@ -18,6 +18,12 @@ enum bpf_kv_hw_key___wanted {
 	BPF_KV_HW_TIMESTAMP___wanted,
 };
 
+enum bpf_kv_register_flags___wanted {
+	BPF_KV_CREATE___wanted = 3000,
+	BPF_KV_GRO_FIRST___wanted,
+	BPF_KV_GRO_LAST___wanted,
+};
+
 #define VALUE(type, name)						\
 	(bpf_core_enum_value_exists(enum type, name) ?			\
 	 bpf_core_enum_value(enum type, name) : 0)
@@ -28,6 +34,9 @@ struct kv_constants {
 	__u32 hw_hash;
 	__u32 hw_vlan;
 	__u32 hw_timestamp;
+	__u32 create;
+	__u32 gro_first;
+	__u32 gro_last;
 };
 
 struct {
@@ -46,6 +55,9 @@ int say(struct xdp_md *ctx)
 		.hw_hash = VALUE(bpf_kv_hw_key___wanted, BPF_KV_HW_HASH___wanted),
 		.hw_vlan = VALUE(bpf_kv_hw_key___wanted, BPF_KV_HW_VLAN___wanted),
 		.hw_timestamp = VALUE(bpf_kv_hw_key___wanted, BPF_KV_HW_TIMESTAMP___wanted),
+		.create = VALUE(bpf_kv_register_flags___wanted, BPF_KV_CREATE___wanted),
+		.gro_first = VALUE(bpf_kv_register_flags___wanted, BPF_KV_GRO_FIRST___wanted),
+		.gro_last = VALUE(bpf_kv_register_flags___wanted, BPF_KV_GRO_LAST___wanted),
 	};
 	__u32 zero = 0;
 

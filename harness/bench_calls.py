@@ -4,7 +4,8 @@
 A call in a repeated test run meets what the run before left. So each run of bench_calls's
 programs takes all keys away, makes the calls that bring the state about, and reads
 the clock right before and after the one call that is measured. A twin that calls a
-function which does nothing has the same way to the call; the difference is the call's.
+function which does nothing has the same way to the call; the difference is the call's. A clone has
+no twin: what it costs more with something stored than without is told by two rows.
 """
 
 import errno
@@ -27,9 +28,10 @@ from harness.kvscript import (
     scripts,
     set_,
 )
+from harness.skbways import ENTRANCE
 
-MEASURED = Object("bench_calls")
-RUNS = 64  # BENCH_RUNS of bpf-progs/bench_calls.bpf.c
+XDP, SKB = Object("bench_calls"), Object("bench_skb")
+RUNS = 64  # BENCH_RUNS of bpf-progs/bench_calls.h
 PROGRAMS = {Kind.SET: "set", Kind.GET: "get", Kind.DEL: "del"}
 KEY = 5
 EIGHT, FOUR = bytes(range(1, 9)), bytes(range(1, 5))
@@ -39,7 +41,7 @@ EIGHT, FOUR = bytes(range(1, 9)), bytes(range(1, 5))
 class Case:
     """A call, what was called before it, and what it returns.
 
-    setter: the program that calls a hint's setter in the place of the call.
+    setter: the program that calls a hint's setter in the place of the call. by: XDP or SKB.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Case:
     call: Call
     returns: int = 0
     setter: str = ""
+    by: Object = XDP
 
 
 @dataclass(frozen=True)
@@ -107,37 +110,59 @@ def _cases() -> Iterator[Case]:
         yield Case(f"del, the hint {name}", (set_(key, value),), delete(key))
 
 
+def _skb_cases() -> Iterator[Case]:
+    """The first key's set has an extension allocated, the last one's deletion frees it."""
+    one, few = _keys(1, EIGHT, KEY), _keys(8, EIGHT, KEY)
+    yield Case("skb: set, the first key", (), set_(KEY, EIGHT), by=SKB)
+    yield Case("skb: set, behind 1 other", one, set_(63, EIGHT), by=SKB)
+    yield Case("skb: set, over 1 of 1", one, set_(KEY, EIGHT), by=SKB)
+    yield Case("skb: get, nothing stored", (), get(KEY), -errno.ENOENT, by=SKB)
+    yield Case("skb: get, 1 of 1", one, get(KEY), len(EIGHT), by=SKB)
+    yield Case("skb: get, 1 of 8", few, get(KEY), len(EIGHT), by=SKB)
+    yield Case("skb: del, 1 of 8", few, delete(KEY), by=SKB)
+    yield Case("skb: del, the last key", one, delete(KEY), by=SKB)
+
+
 def measure(bpf: Bpf, idle: int) -> list[CallCost]:
     """The cost of each call; idle: the instructions of a function that does nothing."""
-    return [CallCost(case.name, cost(bpf, case, idle)) for case in _cases()]
+    costs = [CallCost(case.name, cost(bpf, case, idle)) for case in (*_cases(), *_skb_cases())]
+    bpf.run([f"ip link add drops index {ENTRANCE} type dummy", "ip link set dev drops up"])
+    for told, before in (("nothing stored", ()), ("1 key", _keys(1, EIGHT, KEY))):
+        _prepare(bpf, Case(told, before, get(KEY), by=SKB))
+        costs.append(CallCost(f"skb: cloned, {told}", _timed(bpf, SKB, "clone")))
+    return costs
 
 
 def cost(bpf: Bpf, case: Case, idle: int) -> int:
     """The instructions of its call; idle: of a function that does nothing."""
-    bpf.run(
-        [
-            f"[ -d {MEASURED.directory} ] || {MEASURED.load()}",
-            *scripts(MEASURED, {0: case.before}),
-            *scripts(MEASURED, {0: [case.call]}, SECOND),
-        ]
-    )
+    _prepare(bpf, case)
     program = case.setter or PROGRAMS[case.call.kind]
-    twin = _timed(bpf, f"{program}_idle")
-    took = _timed(bpf, program)
-    (made,) = done(bpf.dump(MEASURED.map("scripts")), SECOND)[0]
+    twin = _timed(bpf, case.by, f"{program}_idle")
+    took = _timed(bpf, case.by, program)
+    (made,) = done(bpf.dump(case.by.map("scripts")), SECOND)[0]
     if made.returned != case.returns:
         raise LabError(f"{case.name}: {case.call} returned {made.returned}")
     return took - twin + idle
 
 
-def _timed(bpf: Bpf, program: str) -> int:
+def _prepare(bpf: Bpf, case: Case) -> None:
+    bpf.run(
+        [
+            f"[ -d {case.by.directory} ] || {case.by.load()}",
+            *scripts(case.by, {0: case.before}),
+            *scripts(case.by, {0: [case.call]}, SECOND),
+        ]
+    )
+
+
+def _timed(bpf: Bpf, by: Object, program: str) -> int:
     """The usual time of the program's call, in nanoseconds; a timer tick may fall into one."""
-    pinned = MEASURED.program(program)
+    pinned = by.program(program)
     printed = bpf.run(
         [
             "head -c 64 /dev/zero >/tmp/frame",
             f"bpftool prog run pinned {pinned} data_in /tmp/frame repeat {RUNS} >/dev/null",
-            f"bpftool -j map dump pinned {MEASURED.map('took')}",
+            f"bpftool -j map dump pinned {by.map('took')}",
         ],
         timeout=120.0,
     )

@@ -26,6 +26,7 @@ GUEST_DIRECTORY = "/lab"
 BPFCALL = f"{GUEST_DIRECTORY}/bpfcall"  # what bpftool has no words for; bpf-progs/bpfcall.c
 EXTENSION = f"{GUEST_DIRECTORY}/extension"  # bpf-progs/extension.c
 XSK = f"{GUEST_DIRECTORY}/xsk"  # AF_XDP sockets; bpf-progs/xsk.c
+LINK = f"{GUEST_DIRECTORY}/link"  # what the host's ip has no words for; bpf-progs/link.c
 VHOST = f"{GUEST_DIRECTORY}/vhost"  # frames in batches; bpf-progs/vhost.c
 SUFFIX = ".bpf.o"
 LOG_LINES = 80
@@ -197,12 +198,30 @@ def by_vhost(device: str, frames: Sequence[bytes], *, gso: bool) -> str:
 
 
 def observe(program: str, device: str, within: str = "") -> list[str]:
-    """Lines that put a pinned TC program at a device's ingress; within: see topology.within."""
+    """Lines that put a pinned TC program at a device's ingress, behind those of `at_ingress`.
+
+    within: see topology.within.
+    """
+    return _hook("ingress", program, device, within, 2)
+
+
+def at_ingress(program: str, device: str, within: str = "") -> list[str]:
+    """Lines that put a pinned TC program at a device's ingress, in front of the observer."""
+    return _hook("ingress", program, device, within, 1)
+
+
+def at_egress(program: str, device: str, within: str = "") -> list[str]:
+    """Lines that put a pinned TC program at a device's egress."""
+    return _hook("egress", program, device, within, 1)
+
+
+def _hook(hook: str, program: str, device: str, within: str, preference: int) -> list[str]:
     return batch(
         f"{within}/bin/tc -batch -",
         [
-            f"qdisc add dev {device} clsact",
-            f"filter add dev {device} ingress bpf direct-action object-pinned {program}",
+            f"qdisc replace dev {device} clsact",
+            f"filter add dev {device} {hook} pref {preference} bpf direct-action"
+            f" object-pinned {program}",
         ],
     )
 

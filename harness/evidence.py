@@ -203,7 +203,7 @@ def _looked_at_last(actual: object, journal: Journal) -> SkbRecord | None:
     if journal.last is None:
         return None
     record, name = journal.last
-    values = _named(actual) or {name: actual}
+    values = _named(actual, journal) or {name: actual}
     own = [key for key in values if key in FIELDS]
     return record if own and all(getattr(record, key) == values[key] for key in own) else None
 
@@ -211,8 +211,8 @@ def _looked_at_last(actual: object, journal: Journal) -> SkbRecord | None:
 def _difference(
     what: str, actual: object, expected: object, record: SkbRecord | None, journal: Journal
 ) -> Difference:
-    one, other = _named(actual), _named(expected)
-    names = [*(one or other)]
+    one, other = _named(actual, journal), _named(expected, journal)
+    names = [*dict.fromkeys([*other, *one])]
     if not names:
         field = journal.last[1] if record and journal.last else "value"
         fields = [Field(field, _shown(field, expected), _shown(field, actual), True)]
@@ -237,7 +237,10 @@ def _difference(
     return Difference(what, fields, sent.data.hex() if sent else "")
 
 
-def _named(value: object) -> dict[str, object]:
+def _named(value: object, journal: Journal) -> dict[str, object]:
+    """The parts of a value that has some: a named tuple's fields, or a store's keys."""
+    if isinstance(value, Mapping) and all(isinstance(each, bytes) for each in value.values()):
+        return {journal.names.get(key, f"key {key}"): value[key] for key in sorted(value)}
     names = getattr(value, "_fields", None)
     return dict(zip(names, value, strict=True)) if names and isinstance(value, tuple) else {}
 
@@ -251,5 +254,7 @@ def _shown(name: str, value: object) -> str:
         return " ".join(f"{part:#06x}" for part in value)
     if name in IN_HEX and isinstance(value, int):
         return f"{value:#x}"
+    if isinstance(value, bytes):
+        return value.hex(" ")
     text = "none" if value is None else repr(value)
     return text if len(text) <= REPR_LENGTH else f"{text[:REPR_LENGTH]} ..."

@@ -27,6 +27,7 @@ class Journal:
 
     programs: the names of the objects that it loaded. looked_at: of the fields of
     SkbRecord those that it read. last: the record and the field that it read last.
+    names: of the keys that it registered.
     """
 
     def __init__(self) -> None:
@@ -34,6 +35,7 @@ class Journal:
         self.captures: list[Capture] = []
         self.looked_at: set[str] = set()
         self.last: tuple[SkbRecord, str] | None = None
+        self.names: dict[int, str] = {}
 
     def captured(self, frames: Sequence[Frame], records: Sequence[SkbRecord]) -> list[SkbRecord]:
         """Note a capture; returns the records such that what is read of them is noted."""

@@ -66,6 +66,23 @@ class Store:
         value = self._values[key]
         return value if len(value) <= size else -errno.EFBIG
 
+    def merge(self, other: "Store", keys: int) -> int:
+        """Set what the other has of these keys, a mask. 0, or -errno and nothing has changed."""
+        taken = {key: value for key, value in other.values.items() if keys >> key & 1}
+        after = {**self._values, **taken}
+        if _length(after) > HEADER + MAX_VALUES:
+            return -errno.ENOSPC
+        self._values = after
+        return 0
+
+    def equals(self, other: "Store", keys: int) -> bool:
+        """Whether both have the same of these keys, a mask, with the same values."""
+        mine, others = (
+            {key: value for key, value in store.values.items() if keys >> key & 1}
+            for store in (self, other)
+        )
+        return mine == others
+
     def delete(self, key: int) -> int:
         """0, or -errno."""
         if not 0 <= key < KEYS:

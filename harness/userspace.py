@@ -101,7 +101,8 @@ class Calls:
     ) -> Answer:
         """Make a call on a store of that length, at the beginning of the memory that it may use.
 
-        call: set, get, del or valid. value: what to set, or what is in the buffer for it.
+        call: set, get, del or valid; merge or equal, of two stores. value: what to set, what is
+        in the buffer for it, or the other store; key: in that case a mask of keys.
         store_at, value_at: distance from an address that is a multiple of 8.
         Raises AssertionError with what the process said, if it died of the call.
         """

@@ -20,13 +20,25 @@ def test_the_constants_are_in_btf(bpf: Bpf) -> None:
     """As libbpf finds them for a program that was compiled elsewhere."""
     bpf.run([CONSTANTS.load(), run_once(CONSTANTS.program("say"), b"", bytes(64))])
     (value,) = bpf.dump(CONSTANTS.map("constants")).values()
-    names = "NOEXIST", "REPLACE", "HW_HASH", "HW_VLAN", "HW_TIMESTAMP"
-    assert dict(zip(names, struct.unpack("<5I", value), strict=True)) == {
+    names = [
+        "NOEXIST",
+        "REPLACE",
+        "HW_HASH",
+        "HW_VLAN",
+        "HW_TIMESTAMP",
+        "CREATE",
+        "GRO_FIRST",
+        "GRO_LAST",
+    ]
+    assert dict(zip(names, struct.unpack("<8I", value), strict=True)) == {
         "NOEXIST": 1,
         "REPLACE": 2,
         "HW_HASH": 64,
         "HW_VLAN": 65,
         "HW_TIMESTAMP": 66,
+        "CREATE": 1,
+        "GRO_FIRST": 2,
+        "GRO_LAST": 4,
     }
 
 

@@ -27,3 +27,25 @@ int kv_valid(const void *store, size_t len)
 {
 	return bpf_kv_valid(store, len);
 }
+
+#ifndef RIVAL
+int kv_merge(void *store, size_t len, const void *from, size_t from_len, u64 keys)
+{
+	return bpf_kv_merge(store, len, from, from_len, keys);
+}
+
+int kv_equal(const void *a, size_t a_len, const void *b, size_t b_len, u64 keys)
+{
+	return bpf_kv_equal(a, a_len, b, b_len, keys);
+}
+#else /* which are compared by what a packet's programs call */
+int kv_merge(void *store, size_t len, const void *from, size_t from_len, u64 keys)
+{
+	return -ENOSYS;
+}
+
+int kv_equal(const void *a, size_t a_len, const void *b, size_t b_len, u64 keys)
+{
+	return -ENOSYS;
+}
+#endif

@@ -11,10 +11,10 @@
 #define MOST 256
 
 struct request {
-	u64 key;
+	u64 key;      /* or, of two stores, a mask of them */
 	u64 flags;
-	u32 call;     /* 's', 'g', 'd' or 'v' */
-	u32 size;     /* of the value, or of the buffer for it */
+	u32 call;     /* 's', 'g', 'd', 'v'; of two stores 'm' or 'e' */
+	u32 size;     /* of the value, the buffer for it, or the other store */
 	u32 len;      /* of the store */
 	u32 room;     /* bytes of the store's memory; the call may use no more */
 	u32 store_at; /* their distance from an aligned address */
@@ -57,6 +57,12 @@ static void answer(const struct request *asked, struct reply *reply)
 		break;
 	case 'd':
 		reply->result = kv_del(area, asked->len, asked->key);
+		break;
+	case 'm':
+		reply->result = kv_merge(area, asked->len, buffer, asked->size, asked->key);
+		break;
+	case 'e':
+		reply->result = kv_equal(area, asked->len, buffer, asked->size, asked->key);
 		break;
 	default:
 		reply->result = kv_valid(area, asked->len);

@@ -7,14 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import seed as seeded
+from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.kv import HEADER, KEYS, MAX_VALUES, NOEXIST, REPLACE, SIZES, Store
+from harness.kvexamples import FULL, examples, loaded, maps
 from harness.userspace import Answer, Calls, Platform
 
-FULL = HEADER + MAX_VALUES
 OFFSETS = range(8)
 FILL = 0xA5  # bytes that no call may touch
 
@@ -32,19 +31,6 @@ steps = st.one_of(
     st.tuples(st.just("get"), keys, sizes),
     st.tuples(st.just("del"), keys),
 )
-
-
-def examples(count: int, seed: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """So many examples from a seed; kept nowhere, and however slow the machine is."""
-
-    def decorate(function: Callable[..., None]) -> Callable[..., None]:
-        slow = [HealthCheck.too_slow]
-        chosen = settings(
-            max_examples=count, deadline=None, database=None, suppress_health_check=slow
-        )
-        return seeded(seed)(chosen(function))
-
-    return decorate
 
 
 class Pair:
@@ -194,33 +180,6 @@ def test_the_last_key_takes_the_header_with_it(store: Calls, platform: Platform)
         assert pair.length == 0
         assert pair.set(3, b"22") == 0
         assert pair.length == HEADER + 2
-
-
-def loaded(memory: bytes, length: int, room: int, platform: Platform) -> Store:
-    """The twin of what lies there: each key's bits by themselves, each value cut off in turn."""
-    twin = Store(room)
-    if length < HEADER:
-        return twin
-    high = int.from_bytes(memory[:8], platform.order)
-    low = int.from_bytes(memory[8:HEADER], platform.order)
-    left = memory[HEADER:length]
-    found = {}
-    for key in range(KEYS):
-        size = {(0, 0): 0, (0, 1): 2, (1, 0): 4, (1, 1): 8}[(high >> key & 1, low >> key & 1)]
-        if size > len(left):
-            return twin
-        if size:
-            found[key], left = left[:size], left[size:]
-    if not left:
-        for key, value in found.items():
-            assert twin.set(key, value) == 0
-    return twin
-
-
-few_bits = st.lists(st.integers(0, KEYS - 1), max_size=6).map(
-    lambda bits: sum(1 << bit for bit in set(bits))
-)
-maps = st.one_of(few_bits, st.integers(0, 2**64 - 1), st.sampled_from([0, 2**64 - 1]))
 
 
 def test_hostile_bytes(store: Calls, platform: Platform, seed: int) -> None:

@@ -8,7 +8,7 @@ from harness import bench_calls
 from harness.kv import KEYS, Store
 from harness.kvscript import CALLS, Call, Kind
 
-SOURCE = Path(__file__).parents[2] / "bpf-progs" / "bench_calls.bpf.c"
+SOURCE = Path(__file__).parents[2] / "bpf-progs" / "bench_calls.h"
 HINTS = range(KEYS, KEYS + 3)
 
 

@@ -48,6 +48,8 @@ typedef int64_t s64;
 		there->value = (val);                                         \
 	} while (0)
 
+#define __ffs64(word) ((u32)__builtin_ctzll(word))
+
 static __always_inline unsigned long hweight64(u64 word)
 {
 #if defined(__x86_64__) && defined(__POPCNT__)

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Packets of one flow, which GRO may merge: sent in one batch, and the skbs that came of them.
+
+What is stored for a packet is chosen by its number in the flow; no packet has an id of its own.
+"""
+
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from harness.bpf import BPFCALL, Bpf, Object, attach, observe, u32, update
+from harness.devices import Giving, Tap
+from harness.kvscript import Call, scripts
+from harness.packets import Frame, frame
+from harness.topology import TAP, devmap, veth
+
+PROGRAM = Object("kv_flow")
+OBSERVER = Object("flow_observer")
+# struct flow_record in bpf-progs/flow_record.h
+KEYS, DATA = 8, 2048
+RECORD = struct.Struct(f"<Q{KEYS}Q{KEYS}iIIIIHBB{DATA + 4}x")
+RECORD_DATA = RECORD.size - DATA - 4
+SECONDS = 10
+PAYLOAD = 100  # bytes of a packet
+HEADERS = 14 + 20 + 20  # of TCP over IPv4
+ID = 0x4F57
+FAR = "v1"  # where the flow ends
+
+
+@dataclass(frozen=True)
+class Merged:
+    """One skb of the flow. packets: their numbers; values: by key, what is stored."""
+
+    packets: tuple[int, ...]
+    values: Mapping[int, bytes]
+    hash: int
+    vlan_tci: int | None
+    hwtstamp: int
+
+
+def payload(number: int) -> bytes:
+    """A packet's own, its number in front."""
+    return number.to_bytes(2, "big") + bytes((number * 7 + at) & 0xFF for at in range(PAYLOAD - 2))
+
+
+def segments(count: int) -> list[Frame]:
+    """The packets of a TCP flow, in order."""
+    from scapy.layers.inet import IP, TCP
+
+    return [
+        frame(
+            IP(src="10.1.0.1", dst="10.1.0.2", id=number + 1, flags="DF")
+            / TCP(sport=1111, dport=2222, flags="A", seq=1000 + number * PAYLOAD, ack=1)
+            / payload(number),
+            ID,
+        )
+        for number in range(count)
+    ]
+
+
+def flow_through(
+    bpf: Bpf,
+    stored: Mapping[int, Sequence[Call]],
+    count: int,
+    *,
+    keys: Sequence[int] = range(KEYS),
+    lines: Sequence[str] = (),
+) -> list[Merged]:
+    """Send a flow over a tap, whose program stores and redirects, to a veth with GRO.
+
+    stored: the calls for each packet that has some. keys: that are looked at. lines: that run
+    before anything is sent.
+    Returns the skbs in the order they came; raises ValueError if bytes were lost or changed.
+    """
+    bpf.run(
+        [
+            *veth(napi=False),
+            f"ethtool -K {FAR} gro on",
+            f"ip tuntap add dev {TAP} mode tap",
+            f"ip link set dev {TAP} up",
+            PROGRAM.load(),
+            *devmap(PROGRAM),
+            *scripts(PROGRAM, stored),
+            OBSERVER.load(),
+            *observe(OBSERVER.program("flow_observer"), FAR),
+            *update(
+                OBSERVER.map("keys"),
+                {u32(at): struct.pack("<Q", key) for at, key in enumerate(keys)},
+            ),
+            *lines,
+            attach(PROGRAM.program("to_dev"), TAP),
+        ]
+    )
+    Tap(TAP, bpf, Giving.VHOST).send(segments(count))
+    bpf.run([f"{BPFCALL} await {OBSERVER.maps} {count} {SECONDS}"])
+    (counts,) = bpf.dump(OBSERVER.map("counts")).values()
+    seen = int.from_bytes(counts[:4], "little")
+    records = bpf.dump(OBSERVER.map("records"))
+    merged = [_merged(records[u32(at)], keys) for at in range(seen)]
+    came = sorted(number for skb in merged for number in skb.packets)
+    if came != list(range(count)):
+        raise ValueError(f"of packets 0 to {count - 1} these came: {came}")
+    return merged
+
+
+def _merged(raw: bytes, keys: Sequence[int]) -> Merged:
+    hwtstamp, *rest = RECORD.unpack(raw)
+    values, returned = rest[:KEYS], rest[KEYS : 2 * KEYS]
+    length, count, hash_, data_len, vlan_tci, vlan_present, _ = rest[2 * KEYS :]
+    data = raw[RECORD_DATA : RECORD_DATA + data_len][HEADERS:]
+    pieces = [data[at : at + PAYLOAD] for at in range(0, len(data), PAYLOAD)]
+    numbers = tuple(int.from_bytes(piece[:2], "big") for piece in pieces)
+    if length != data_len or len(numbers) != count or pieces != [payload(n) for n in numbers]:
+        raise ValueError(f"an skb of {count} packets has {length} bytes: {data.hex()}")
+    return Merged(
+        numbers,
+        {
+            key: values[at].to_bytes(8, "little")[: returned[at]]
+            for at, key in enumerate(keys)
+            if returned[at] > 0
+        },
+        hash_,
+        vlan_tci if vlan_present else None,
+        hwtstamp,
+    )

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Ways of skbs through the guest's devices: where a TC program sends them in, and where they exit.
+
+Each begins at the device of index ENTRANCE. What is stored for an skb must follow it, or, where
+it leaves its network namespace, stay behind.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness.bpf import LINK, batch
+from harness.packets import DESTINATION
+from harness.topology import VETH2_INDEX, veth, within
+
+ENTRANCE = 300  # TO in bpf-progs/kv_skb.bpf.c
+FAR = "far"
+VLAN = 5
+# Of a tunnel's ends, both on this machine.
+NEAR_END, FAR_END = "10.9.0.1", "10.9.0.2"
+
+
+@dataclass(frozen=True)
+class Passage:
+    """Devices that an skb passes. lines: that make them; exit: the last one, in that namespace."""
+
+    name: str
+    lines: Sequence[str]
+    exit: str
+    namespace: str = ""
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def _ip(*commands: str) -> list[str]:
+    return batch("ip -batch -", commands)
+
+
+def _up(device: str, namespace: str = "") -> str:
+    return f"{within(namespace)}/bin/ip link set dev {device} up"
+
+
+def _far(namespace: str) -> list[str]:
+    return _ip(f"netns add {namespace}") if namespace else []
+
+
+def _move(device: str, namespace: str) -> list[str]:
+    """Lines that bring a device up, in the namespace."""
+    there = [f"ip link set dev {device} netns {namespace}"] if namespace else []
+    return [*there, _up(device, namespace)]
+
+
+def keep(device: str, value: str = "", namespace: str = "") -> str:
+    """The line that tells a device to let in what is stored elsewhere, "1", or asks it, ""."""
+    return f"{within(namespace)}{LINK} keep {device} {value}".rstrip()
+
+
+def by_veth(namespace: str = "") -> Passage:
+    """Into a veth."""
+    lines = veth("v", ENTRANCE, napi=False, namespace=namespace)
+    return Passage("veth", lines, "v1", namespace)
+
+
+def by_netkit(namespace: str = "") -> Passage:
+    """Into a netkit device."""
+    lines = [
+        *_far(namespace),
+        f"{LINK} netkit n0 {ENTRANCE} n1",
+        "ip link set dev n0 up",
+        *_move("n1", namespace),
+    ]
+    return Passage("netkit", lines, "n1", namespace)
+
+
+def by_bridge() -> Passage:
+    """Through a veth, a bridge and another veth."""
+    lines = [
+        *veth("v", ENTRANCE, napi=False),
+        *veth("w", VETH2_INDEX, napi=False),
+        *_ip(
+            "link add br1 type bridge",
+            "link set dev v1 master br1",
+            "link set dev w0 master br1",
+            "link set dev br1 up",
+        ),
+    ]
+    return Passage("bridge", lines, "w1")
+
+
+def by_vlan(namespace: str = "") -> Passage:
+    """Through a VLAN device, which tags, and one that takes the tag away."""
+    lines = [
+        *_far(namespace),
+        *veth("v", VETH2_INDEX, napi=False),
+        *_ip(
+            f"link add link v0 name v0.{VLAN} index {ENTRANCE} type vlan id {VLAN}",
+            f"link set dev v0.{VLAN} up",
+            f"link add link v1 name v1.{VLAN} type vlan id {VLAN}",
+        ),
+        *_move(f"v1.{VLAN}", namespace),
+    ]
+    return Passage("VLAN device", lines, f"v1.{VLAN}", namespace)
+
+
+def by_bond() -> Passage:
+    """Through a bond of one device to a bond of its peer."""
+    lines = [
+        *veth("v", VETH2_INDEX, napi=False),
+        *_ip(
+            f"link add bond8 index {ENTRANCE} type bond mode active-backup",
+            "link add bond9 type bond mode active-backup",
+            "link set dev v0 down",
+            "link set dev v1 down",
+            "link set dev v0 master bond8",
+            "link set dev v1 master bond9",
+            "link set dev bond8 up",
+            "link set dev bond9 up",
+        ),
+    ]
+    return Passage("bond", lines, "bond9")
+
+
+def by_macvlan(namespace: str = "") -> Passage:
+    """Out by a macvlan of one end of a veth, in by one of the other."""
+    lines = [
+        *_far(namespace),
+        *veth("v", VETH2_INDEX, napi=False),
+        *_ip(
+            f"link add link v0 name m0 index {ENTRANCE} type macvlan mode private",
+            "link set dev m0 up",
+            f"link add link v1 name m1 address {DESTINATION} type macvlan mode private",
+        ),
+        *_move("m1", namespace),
+    ]
+    return Passage("macvlan", lines, "m1", namespace)
+
+
+def by_gretap(namespace: str = "") -> Passage:
+    """Into a GRE tunnel whose other end is here too; namespace: of the device at that end."""
+    lines = [
+        *_far(namespace),
+        *_ends(),
+        *_ip(
+            f"link add g0 index {ENTRANCE} type gretap local {NEAR_END} remote {FAR_END}",
+            "link set dev g0 up",
+            f"link add g1 type gretap local {FAR_END} remote {NEAR_END}",
+        ),
+        *_move("g1", namespace),
+    ]
+    return Passage("GRE", lines, "g1", namespace)
+
+
+def _ends() -> list[str]:
+    return _ip(
+        "link add ends type dummy",
+        f"address add {NEAR_END}/32 dev ends",
+        f"address add {FAR_END}/32 dev ends",
+        "link set dev ends up",
+    )

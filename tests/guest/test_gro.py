@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What GRO merges, and what the merged skb has: hints, and keys of each policy."""
+
+import struct
+from collections.abc import Sequence
+
+import pytest
+
+from harness.bpf import Bpf
+from harness.fixtures import SLOW
+from harness.flow import FAR, flow_through
+from harness.kvnames import CREATE, GRO_FIRST, GRO_LAST, Request, call, names
+from harness.kvscript import HW_HASH, HW_TIMESTAMP, HW_VLAN, Call, set_
+from harness.oracle import RssType
+
+COUNT = 8
+TCP = RssType.L4 | RssType.L4_TCP
+ALL = tuple(range(COUNT))
+APART = [(number,) for number in ALL]
+
+
+def own(number: int) -> bytes:
+    """A value that only this packet has."""
+    return struct.pack("<Q", 0x0123456789ABCD00 | number)
+
+
+def hint(key: int, number: int) -> Call:
+    match key:
+        case 64:
+            return set_(
+                HW_HASH, struct.pack("<II", 0xABCD0000 | number, RssType.L4 | RssType.L4_TCP)
+            )
+        case 65:
+            return set_(HW_VLAN, b"\x81\x00" + struct.pack("<H", 0x100 + number))
+        case _:
+            return set_(HW_TIMESTAMP, struct.pack("<Q", 1_000_000 + number))
+
+
+def register(bpf: Bpf, *policies: int) -> list[int]:
+    """Keys of 8 bytes, one of each policy."""
+    requests = [Request(10 + at, 8, CREATE | policy) for at, policy in enumerate(policies)]
+    return call(bpf, requests)
+
+
+def test_nothing_stored_is_merged(bpf: Bpf) -> None:
+    (merged,) = flow_through(bpf, {}, COUNT)
+    assert merged.packets == ALL
+    assert merged.values == {}
+
+
+def test_the_same_keys_are_merged(bpf: Bpf) -> None:
+    same = [set_(3, own(1)), set_(5, own(2))]
+    (merged,) = flow_through(bpf, dict.fromkeys(ALL, same), COUNT)
+    assert merged.packets == ALL
+    assert merged.values == {3: own(1), 5: own(2)}
+
+
+@pytest.mark.parametrize(
+    "registered", [False, pytest.param(True, marks=SLOW)], ids=["no name", "name"]
+)
+def test_other_values_are_not_merged(bpf: Bpf, registered: bool) -> None:
+    with names(bpf):
+        (key,) = register(bpf, 0) if registered else [3]
+        stored = {number: [set_(key, own(number))] for number in ALL}
+        merged = flow_through(bpf, stored, COUNT, keys=[key])
+    assert sorted(skb.packets for skb in merged) == APART
+    for skb in merged:
+        assert skb.values == {key: own(skb.packets[0])}
+
+
+@pytest.mark.parametrize("which", [3, *(pytest.param(at, marks=SLOW) for at in (0, 7))])
+def test_a_key_that_only_one_packet_has(bpf: Bpf, which: int) -> None:
+    """It is by itself, and no byte of it, nor of the others, is lost."""
+    merged = flow_through(bpf, {which: [set_(3, own(9))]}, COUNT)
+    alone = [skb for skb in merged if skb.packets == (which,)]
+    assert [skb.values for skb in alone] == [{3: own(9)}]
+    assert all(skb.values == {} for skb in merged if which not in skb.packets)
+
+
+@pytest.mark.parametrize(
+    "feature", ["", pytest.param("rx-gro-list on", marks=SLOW)], ids=["frags", "list"]
+)
+@pytest.mark.parametrize("policy", [GRO_FIRST, GRO_LAST], ids=["first", "last"])
+@pytest.mark.parametrize(
+    "having",
+    [ALL, *(pytest.param(each, marks=SLOW) for each in ((0,), (3,), (7,), (2, 5)))],
+    ids=str,
+)
+def test_a_key_that_is_not_compared(
+    bpf: Bpf, having: Sequence[int], policy: int, feature: str
+) -> None:
+    lines = [f"ethtool -K {FAR} {feature}"] if feature else []
+    with names(bpf):
+        key, compared = register(bpf, policy, 0)
+        stored = {number: [set_(compared, own(99))] for number in ALL}
+        for number in having:
+            stored[number] = [set_(key, own(number)), *stored[number]]
+        (merged,) = flow_through(bpf, stored, COUNT, keys=[key, compared], lines=lines)
+    assert merged.packets == ALL
+    wanted = {compared: own(99)}
+    if policy == GRO_LAST:
+        wanted[key] = own(having[-1])
+    elif 0 in having:
+        wanted[key] = own(0)
+    assert merged.values == wanted
+
+
+@pytest.mark.parametrize(
+    "feature", ["", pytest.param("rx-gro-list on", marks=SLOW)], ids=["frags", "list"]
+)
+def test_no_room_for_the_last_one(bpf: Bpf, feature: str) -> None:
+    """The keys of both are more than a store takes: they are not merged, and nothing is lost."""
+    lines = [f"ethtool -K {FAR} {feature}"] if feature else []
+    with names(bpf):
+        keys = register(bpf, *[GRO_LAST] * 17)
+        full = [set_(key, own(0)) for key in keys[:16]]
+        stored = {0: full, 1: [set_(keys[16], own(1))]}
+        merged = flow_through(bpf, stored, 2, keys=keys[10:17] + keys[:1], lines=lines)
+    assert sorted(skb.packets for skb in merged) == [(0,), (1,)]
+    first, second = sorted(merged, key=lambda skb: skb.packets)
+    assert second.values == {keys[16]: own(1)}
+    assert first.values == dict.fromkeys([*keys[10:16], keys[0]], own(0))
+
+
+@SLOW
+@pytest.mark.parametrize(
+    ("key", "merges"), [(HW_HASH, False), (HW_VLAN, False), (HW_TIMESTAMP, True)]
+)
+def test_hints_of_each_packet(bpf: Bpf, key: int, merges: bool) -> None:
+    """Other hashes or tags are other flows; of timestamps the first stays."""
+    merged = flow_through(bpf, {number: [hint(key, number)] for number in ALL}, COUNT)
+    assert sorted(skb.packets for skb in merged) == ([ALL] if merges else APART)
+    for skb in merged:
+        number = skb.packets[0]
+        if key == HW_HASH:
+            assert skb.hash == 0xABCD0000 | number
+        elif key == HW_VLAN:
+            assert skb.vlan_tci == 0x100 + number
+        else:
+            assert skb.hwtstamp == 1_000_000 + number
+
+
+@SLOW
+def test_the_same_hints_are_merged(bpf: Bpf) -> None:
+    hints = [hint(key, 5) for key in (HW_HASH, HW_VLAN, HW_TIMESTAMP)]
+    (merged,) = flow_through(bpf, dict.fromkeys(ALL, hints), COUNT)
+    assert merged.packets == ALL
+    assert (merged.hash, merged.vlan_tci, merged.hwtstamp) == (0xABCD0005, 0x105, 1_000_005)
