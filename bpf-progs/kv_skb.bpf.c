@@ -9,13 +9,9 @@
 static __always_inline int id_within(struct __sk_buff *skb, __u32 offset)
 {
 	struct ethhdr eth = {};
-	const __u8 *source = eth.h_source;
 
 	bpf_skb_load_bytes(skb, offset, &eth, sizeof(eth));
-	if (source[0] != 0x02 || source[1] != 'L' ||
-	    source[2] != 'A' || source[3] != 'B')
-		return -1;
-	return source[4] << 8 | source[5];
+	return lab_id(eth.h_source);
 }
 
 static __always_inline int kv_skb_script(struct __sk_buff *skb, __u32 which)

@@ -21,13 +21,12 @@ int BPF_PROG(received, struct sk_buff *skb)
 {
 	struct seen saw = { .len = skb->len };
 	struct ethhdr eth = {};
-	__u32 id;
+	int id;
 
 	bpf_probe_read_kernel(&eth, sizeof(eth), skb->head + skb->mac_header);
-	if (eth.h_source[0] != 0x02 || eth.h_source[1] != 'L' ||
-	    eth.h_source[2] != 'A' || eth.h_source[3] != 'B')
+	id = lab_id(eth.h_source);
+	if (id < 0)
 		return 0;
-	id = eth.h_source[4] << 8 | eth.h_source[5];
 	saw.returned = bpf_skb_kv_get((struct __sk_buff *)skb, 7, &saw.value, sizeof(saw.value));
 	bpf_map_update_elem(&seen, &id, &saw, BPF_ANY);
 	return 0;

@@ -22,17 +22,21 @@ extern int bpf_xdp_store_rx_ts(struct xdp_md *ctx, __u64 ns) __weak __ksym;
  * The id of a frame that the lab sent, from its source address
  * 02:4c:41:42:HI:LO (harness/packets.py), or -1.
  */
-static __always_inline int lab_frame_id(__u32 data, __u32 data_end)
+static __always_inline int lab_id(const __u8 *source)
 {
-	const struct ethhdr *eth = (void *)(long)data;
-	const __u8 *source = eth->h_source;
-
-	if ((void *)(eth + 1) > (void *)(long)data_end)
-		return -1;
 	if (source[0] != 0x02 || source[1] != 'L' ||
 	    source[2] != 'A' || source[3] != 'B')
 		return -1;
 	return source[4] << 8 | source[5];
+}
+
+static __always_inline int lab_frame_id(__u32 data, __u32 data_end)
+{
+	const struct ethhdr *eth = (void *)(long)data;
+
+	if ((void *)(eth + 1) > (void *)(long)data_end)
+		return -1;
+	return lab_id(eth->h_source);
 }
 
 #endif

@@ -24,7 +24,7 @@ SECONDS = 10
 PAYLOAD = 100  # bytes of a packet
 HEADERS = 14 + 20 + 20  # of TCP over IPv4
 ID = 0x4F57
-FAR = "v1"  # where the flow ends
+END = "v1"  # where the flow ends
 
 
 @dataclass(frozen=True)
@@ -75,14 +75,14 @@ def flow_through(
     bpf.run(
         [
             *veth(napi=False),
-            f"ethtool -K {FAR} gro on",
+            f"ethtool -K {END} gro on",
             f"ip tuntap add dev {TAP} mode tap",
             f"ip link set dev {TAP} up",
             PROGRAM.load(),
             *devmap(PROGRAM),
             *scripts(PROGRAM, stored),
             OBSERVER.load(),
-            *observe(OBSERVER.program("flow_observer"), FAR),
+            *observe(OBSERVER.program("flow_observer"), END),
             *update(
                 OBSERVER.map("keys"),
                 {u32(at): struct.pack("<Q", key) for at, key in enumerate(keys)},

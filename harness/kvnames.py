@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from harness.bpf import BPFCALL, Bpf, Object
+from harness.bpf import BPFCALL, Bpf, Object, u32
 
 PROGRAM = Object("kv_names", kept=True)  # to be there still when the guest was reset
 CALL = struct.Struct("<IIIiQ")  # struct names_call in bpf-progs/kv_names.bpf.c
@@ -120,7 +120,7 @@ def call(bpf: Bpf, requests: Sequence[Request], second: Sequence[Request] = ()) 
     bpf.update(
         PROGRAM.map("calls"),
         {
-            struct.pack("<I", at + CALLS * which): entry
+            u32(at + CALLS * which): entry
             for which, each in enumerate(lists)
             for at, entry in enumerate([*(one.to_bytes() for one in each), empty][:CALLS])
         },
@@ -131,7 +131,7 @@ def call(bpf: Bpf, requests: Sequence[Request], second: Sequence[Request] = ()) 
     bpf.run(runs)
     dumped = bpf.dump(PROGRAM.map("calls"))
     returned = [
-        CALL.unpack(dumped[struct.pack("<I", at + CALLS * which)])[3]
+        CALL.unpack(dumped[u32(at + CALLS * which)])[3]
         for which, each in enumerate(lists)
         for at in range(len(each))
     ]

@@ -32,8 +32,18 @@ class Passage:
         return self.name
 
 
-def _ip(*commands: str) -> list[str]:
-    return batch("ip -batch -", commands)
+def ip(*commands: str, namespace: str = "") -> list[str]:
+    """Lines that have these done by ip, in a namespace."""
+    return batch(f"{within(namespace)}/bin/ip -batch -", commands)
+
+
+def bridge(*devices: str) -> list[str]:
+    """Lines that make a bridge of devices."""
+    return ip(
+        "link add br1 type bridge",
+        *(f"link set dev {device} master br1" for device in devices),
+        "link set dev br1 up",
+    )
 
 
 def _up(device: str, namespace: str = "") -> str:
@@ -41,7 +51,7 @@ def _up(device: str, namespace: str = "") -> str:
 
 
 def _far(namespace: str) -> list[str]:
-    return _ip(f"netns add {namespace}") if namespace else []
+    return ip(f"netns add {namespace}") if namespace else []
 
 
 def _move(device: str, namespace: str) -> list[str]:
@@ -77,12 +87,7 @@ def by_bridge() -> Passage:
     lines = [
         *veth("v", ENTRANCE, napi=False),
         *veth("w", VETH2_INDEX, napi=False),
-        *_ip(
-            "link add br1 type bridge",
-            "link set dev v1 master br1",
-            "link set dev w0 master br1",
-            "link set dev br1 up",
-        ),
+        *bridge("v1", "w0"),
     ]
     return Passage("bridge", lines, "w1")
 
@@ -92,7 +97,7 @@ def by_vlan(namespace: str = "") -> Passage:
     lines = [
         *_far(namespace),
         *veth("v", VETH2_INDEX, napi=False),
-        *_ip(
+        *ip(
             f"link add link v0 name v0.{VLAN} index {ENTRANCE} type vlan id {VLAN}",
             f"link set dev v0.{VLAN} up",
             f"link add link v1 name v1.{VLAN} type vlan id {VLAN}",
@@ -106,7 +111,7 @@ def by_bond() -> Passage:
     """Through a bond of one device to a bond of its peer."""
     lines = [
         *veth("v", VETH2_INDEX, napi=False),
-        *_ip(
+        *ip(
             f"link add bond8 index {ENTRANCE} type bond mode active-backup",
             "link add bond9 type bond mode active-backup",
             "link set dev v0 down",
@@ -125,7 +130,7 @@ def by_macvlan(namespace: str = "") -> Passage:
     lines = [
         *_far(namespace),
         *veth("v", VETH2_INDEX, napi=False),
-        *_ip(
+        *ip(
             f"link add link v0 name m0 index {ENTRANCE} type macvlan mode private",
             "link set dev m0 up",
             f"link add link v1 name m1 address {DESTINATION} type macvlan mode private",
@@ -140,7 +145,7 @@ def by_gretap(namespace: str = "") -> Passage:
     lines = [
         *_far(namespace),
         *_ends(),
-        *_ip(
+        *ip(
             f"link add g0 index {ENTRANCE} type gretap local {NEAR_END} remote {FAR_END}",
             "link set dev g0 up",
             f"link add g1 type gretap local {FAR_END} remote {NEAR_END}",
@@ -151,7 +156,7 @@ def by_gretap(namespace: str = "") -> Passage:
 
 
 def _ends() -> list[str]:
-    return _ip(
+    return ip(
         "link add ends type dummy",
         f"address add {NEAR_END}/32 dev ends",
         f"address add {FAR_END}/32 dev ends",

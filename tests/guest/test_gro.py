@@ -8,7 +8,7 @@ import pytest
 
 from harness.bpf import Bpf
 from harness.fixtures import SLOW
-from harness.flow import FAR, flow_through
+from harness.flow import END, flow_through
 from harness.kvnames import CREATE, GRO_FIRST, GRO_LAST, Request, call, names
 from harness.kvscript import HW_HASH, HW_TIMESTAMP, HW_VLAN, Call, set_
 from harness.oracle import RssType
@@ -89,7 +89,7 @@ def test_a_key_that_only_one_packet_has(bpf: Bpf, which: int) -> None:
 def test_a_key_that_is_not_compared(
     bpf: Bpf, having: Sequence[int], policy: int, feature: str
 ) -> None:
-    lines = [f"ethtool -K {FAR} {feature}"] if feature else []
+    lines = [f"ethtool -K {END} {feature}"] if feature else []
     with names(bpf):
         key, compared = register(bpf, policy, 0)
         stored = {number: [set_(compared, own(99))] for number in ALL}
@@ -110,7 +110,7 @@ def test_a_key_that_is_not_compared(
 )
 def test_no_room_for_the_last_one(bpf: Bpf, feature: str) -> None:
     """The keys of both are more than a store takes: they are not merged, and nothing is lost."""
-    lines = [f"ethtool -K {FAR} {feature}"] if feature else []
+    lines = [f"ethtool -K {END} {feature}"] if feature else []
     with names(bpf):
         keys = register(bpf, *[GRO_LAST] * 17)
         full = [set_(key, own(0)) for key in keys[:16]]

@@ -3,14 +3,14 @@
 
 import pytest
 
-from harness.bpf import Bpf, at_egress, at_ingress, batch
+from harness.bpf import Bpf, at_egress, at_ingress
 from harness.devices import Nic
 from harness.fixtures import SLOW
 from harness.kvcases import EACH, STORE, STORED, check_first
 from harness.kvscript import FIRST, SECOND, THIRD, done, scripts
 from harness.packets import random_frames
 from harness.skbcases import SETTING, TC, held, holding, reading
-from harness.skbways import ENTRANCE, FAR, keep
+from harness.skbways import ENTRANCE, FAR, ip, keep
 from harness.topology import VETH2_INDEX, lay, veth, within
 
 pytestmark = SLOW
@@ -21,11 +21,6 @@ TUNNELS = {
     "GRE": "type gretap local {local} remote {remote}",
     "VXLAN": "type vxlan id 7 local {local} remote {remote} dstport 4789 noudpcsum",
 }
-
-
-def ip(*commands: str, namespace: str = "") -> list[str]:
-    """Lines that have these done by ip, in a namespace."""
-    return batch(f"{within(namespace)}/bin/ip -batch -", commands)
 
 
 def underlay() -> list[str]:
