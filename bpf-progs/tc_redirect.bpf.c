@@ -3,7 +3,7 @@
 #include "lab.h"
 
 #define TC_ACT_UNSPEC (-1)
-#define V0 100
+#define V0 100000
 #define W0 200
 #define HASH 0x50f7
 

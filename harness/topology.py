@@ -19,8 +19,10 @@ from harness.skb import SkbRecord
 CAPTURE_SECONDS = 10
 BURST = 128  # frames; a veth's ring holds 256 (VETH_RING_SIZE) and drops what does not fit
 CPUS = 2
-VETH_INDEX = 100  # v0's, chosen so that the devmap can be filled without asking
-VETH2_INDEX = 200  # of a second pair
+# v0's, chosen so that the devmap can be filled without asking, and beyond what the kernel gives
+# to the next device: it counts up from one to the next.
+VETH_INDEX = 100_000
+VETH2_INDEX = 200_000  # of a second pair
 TAP = "t0"
 OBSERVER = Object("skb_observer", kept=True)
 OBSERVE = OBSERVER.program("skb_observer")
