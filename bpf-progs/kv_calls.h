@@ -53,20 +53,34 @@ struct {
 
 /*
  * Defines a function that runs the script of a frame and a place on its way, each call
- * by kv_call(). It is a subprogram, so that calls from one are tried as well.
+ * by kv_call(). It is a subprogram, so that calls from one are tried as well. The verifier
+ * reads the body of bpf_loop() once, where it would follow each round of a loop.
  */
 #define KV_RUN(name, context)							\
+struct name##_run {								\
+	context *ctx;								\
+	struct kv_script *script;						\
+};										\
+										\
+static long name##_one(__u32 at, struct name##_run *run)			\
+{										\
+	struct kv_script *script = run->script;				\
+										\
+	if (at >= KV_CALLS || at >= script->calls)				\
+		return 1;							\
+	script->call[at].returned = kv_call(run->ctx, &script->call[at]);	\
+	return 0;								\
+}										\
+										\
 __attribute__((unused))						\
 static __noinline int name(context *ctx, __u32 key)				\
 {										\
-	struct kv_script *script = bpf_map_lookup_elem(&scripts, &key);	\
-	__u32 at;								\
+	struct name##_run run = { ctx, bpf_map_lookup_elem(&scripts, &key) };	\
 										\
-	if (!script)								\
+	if (!run.script)							\
 		return 0;							\
-	script->runs++;								\
-	for (at = 0; at < KV_CALLS && at < script->calls; at++)		\
-		script->call[at].returned = kv_call(ctx, &script->call[at]);	\
+	run.script->runs++;							\
+	bpf_loop(KV_CALLS, name##_one, &run, 0);				\
 	return 0;								\
 }
 
