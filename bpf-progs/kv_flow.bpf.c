@@ -2,15 +2,30 @@
 /* As kv_script, for packets of one flow: the script is that of the number in the payload. */
 #include "kv.h"
 
-#define PAYLOAD (14 + 20 + 20)	/* of TCP over IPv4, without options */
+#define PROTOCOL (14 + 9)	/* where IPv4 says what is in it */
+#define HEADERS (14 + 20)	/* of Ethernet and IPv4, without options */
 
 static __always_inline int packet_number(struct xdp_md *ctx)
 {
-	const __u8 *data = (void *)(long)ctx->data;
-	const __u8 *payload = data + PAYLOAD;
+	const __u8 *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	const __u8 *payload = data + HEADERS;
 
-	if (lab_frame_id(ctx->data, ctx->data_end) < 0 ||
-	    (void *)(payload + 2) > (void *)(long)ctx->data_end)
+	if (lab_frame_id(ctx->data, ctx->data_end) < 0 || payload > end)
+		return -1;
+	switch (data[PROTOCOL]) {
+	case IPPROTO_GRE:
+		payload += 4 + HEADERS;
+		/* fallthrough */
+	case IPPROTO_TCP:
+		payload += 20;
+		break;
+	case IPPROTO_UDP:
+		payload += 8;
+		break;
+	default:
+		return -1;
+	}
+	if (payload + 2 > end)
 		return -1;
 	return payload[0] << 8 | payload[1];
 }

@@ -7,14 +7,19 @@ extern int bpf_kv_register(const char *name__str, __u32 size, __u64 flags) __wea
 extern int bpf_kv_unregister(const char *name__str) __weak __ksym;
 
 #define ENOSYS 38
+#define ETIMEDOUT 110
 #define REGISTER 1
 #define UNREGISTER 2
 #define CALLS 256	/* of each of the two programs */
+#define TRIES 16	/* of at least 0.2 s each */
 
-/* The twin of Request in harness/kvnames.py; kind: 0 ends the list. */
+/* The twin of Request in harness/kvnames.py; kind: 0 ends the list; meets: waits until the
+ * other program has come to such a call, too.
+ */
 struct names_call {
 	__u32 name;
-	__u32 kind;
+	__u16 kind;
+	__u16 meets;
 	__u32 size;
 	__s32 returned;
 	__u64 flags;
@@ -26,6 +31,28 @@ struct {
 	__type(key, __u32);
 	__type(value, struct names_call);
 } calls SEC(".maps");
+
+static volatile __u32 arrived;	/* at calls that wait, of both programs */
+
+static long both_are_there(__u32 at, __u32 *both)
+{
+	return (__s32)(arrived - *both) >= 0;
+}
+
+/* Whether the other one came within some seconds. */
+static __always_inline bool meet(void)
+{
+	__u32 both = (__sync_fetch_and_add(&arrived, 1) | 1) + 1;
+	int tries;
+
+	for (tries = 0; tries < TRIES; tries++) {
+		bpf_loop(1 << 23, both_are_there, &both, 0);
+		if (both_are_there(0, &both))
+			return true;
+	}
+	__sync_fetch_and_sub(&arrived, 1);
+	return false;
+}
 
 /* The asm has the compiler not make one call, with a name that is no constant, of two. */
 #define NAME(number, text)							\
@@ -64,7 +91,7 @@ static long next(__u32 at, void *first)
 	call = bpf_map_lookup_elem(&calls, &at);
 	if (!call || !call->kind)
 		return 1;
-	call->returned = one(call);
+	call->returned = call->meets && !meet() ? -ETIMEDOUT : one(call);
 	return 0;
 }
 

@@ -2,9 +2,11 @@
 /* Makes the calls that a script has for each frame, on its skb; one program a place on its way. */
 #include "kv_skb.h"
 
-/* Bytes in front of the frame in a tunnel's packet: of Ethernet and IPv4, then GRE; or UDP, VXLAN */
+/* Bytes in front of the frame in a tunnel's packet: of Ethernet and IP, then GRE; or UDP, VXLAN */
 #define IN_GRE		(14 + 20 + 4)
 #define IN_VXLAN	(14 + 20 + 8 + 8)
+#define IN_GRE6		(14 + 40 + 4)
+#define IN_VXLAN6	(14 + 40 + 8 + 8)
 
 static __always_inline int id_within(struct __sk_buff *skb, __u32 offset)
 {
@@ -22,6 +24,10 @@ static __always_inline int kv_skb_script(struct __sk_buff *skb, __u32 which)
 		id = id_within(skb, IN_GRE);
 	if (id < 0)
 		id = id_within(skb, IN_VXLAN);
+	if (id < 0)
+		id = id_within(skb, IN_GRE6);
+	if (id < 0)
+		id = id_within(skb, IN_VXLAN6);
 	if (id >= 0)
 		kv_run(skb, id | which);
 	return id;

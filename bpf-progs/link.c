@@ -1,16 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What the host's ip has no words for:
+ * What the host's ip and tc have no words for:
  *
  *	link keep DEVICE [0|1]
  *		sets IFLA_SKB_KV_KEEP, or prints it
+ *	link create DEVICE 0|1
+ *		makes a dummy device that has it from the beginning
+ *	link l2-miss DEVICE
+ *		adds a filter that asks whether a bridge knew the receiver of a packet:
+ *		as long as there is one, TC gives skbs an extension
  *	link netkit DEVICE INDEX PEER
  *		makes a pair of netkit devices
  *
  * Prints the error's number and fails if the kernel refuses.
  */
 #include <errno.h>
+#include <arpa/inet.h>
+#include <linux/if_ether.h>
 #include <linux/if_link.h>
+#include <linux/pkt_cls.h>
+#include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <stdio.h>
@@ -20,11 +29,16 @@
 #include <unistd.h>
 
 #define SKB_KV_KEEP 66	/* IFLA_SKB_KV_KEEP of this base */
+#define FLOWER_L2_MISS 106	/* TCA_FLOWER_L2_MISS; the host's headers may lack it */
+#define L2_MISS_PREFERENCE 9	/* behind other filters */
 #define NETKIT_PEER_INFO 1	/* IFLA_NETKIT_PEER_INFO; the host's headers may lack it */
 
 static struct {
 	struct nlmsghdr header;
-	struct ifinfomsg info;
+	union {
+		struct ifinfomsg info;
+		struct tcmsg tc;
+	};
 	char attributes[512];
 } request;
 
@@ -110,16 +124,52 @@ static void keep(int argc, char **argv)
 			printf("%d\n", *(__u8 *)RTA_DATA(attribute));
 }
 
+/* Leaves the nest of what the kind wants open. */
+static struct rtattr *start_new(const char *device, int index, const char *kind)
+{
+	struct rtattr *info;
+
+	start(RTM_NEWLINK, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, NULL);
+	request.info.ifi_index = index;
+	put(IFLA_IFNAME, device, strlen(device) + 1);
+	info = begin(IFLA_LINKINFO);
+	put(IFLA_INFO_KIND, kind, strlen(kind));
+	return info;
+}
+
+static void create(char **argv)
+{
+	__u8 value = atoi(argv[1]);
+
+	close_nest(start_new(argv[0], 0, "dummy"));
+	put(SKB_KV_KEEP, &value, sizeof(value));
+	talk();
+}
+
+static void l2_miss(const char *device)
+{
+	struct rtattr *options;
+	__u8 value = 1;
+
+	request.header.nlmsg_len = NLMSG_LENGTH(sizeof(request.tc));
+	request.header.nlmsg_type = RTM_NEWTFILTER;
+	request.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL;
+	request.tc.tcm_ifindex = if_nametoindex(device);
+	request.tc.tcm_parent = TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS);
+	request.tc.tcm_info = TC_H_MAKE(L2_MISS_PREFERENCE << 16, htons(ETH_P_ALL));
+	put(TCA_KIND, "flower", 7);
+	options = begin(TCA_OPTIONS);
+	put(FLOWER_L2_MISS, &value, sizeof(value));
+	close_nest(options);
+	talk();
+}
+
 static void netkit(char **argv)
 {
 	struct ifinfomsg none = { .ifi_family = AF_UNSPEC };
 	struct rtattr *info, *data, *peer;
 
-	start(RTM_NEWLINK, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, NULL);
-	request.info.ifi_index = atoi(argv[1]);
-	put(IFLA_IFNAME, argv[0], strlen(argv[0]) + 1);
-	info = begin(IFLA_LINKINFO);
-	put(IFLA_INFO_KIND, "netkit", 6);
+	info = start_new(argv[0], atoi(argv[1]), "netkit");
 	data = begin(IFLA_INFO_DATA);
 	peer = begin(NETKIT_PEER_INFO);
 	memcpy(end(), &none, sizeof(none));
@@ -135,6 +185,10 @@ int main(int argc, char **argv)
 {
 	if (argc >= 3 && argc <= 4 && !strcmp(argv[1], "keep"))
 		keep(argc - 2, argv + 2);
+	else if (argc == 3 && !strcmp(argv[1], "l2-miss"))
+		l2_miss(argv[2]);
+	else if (argc == 4 && !strcmp(argv[1], "create"))
+		create(argv + 2);
 	else if (argc == 5 && !strcmp(argv[1], "netkit"))
 		netkit(argv + 2);
 	else

@@ -3,11 +3,12 @@
 
 import enum
 import errno
+import itertools
 import select
 import socket
 import struct
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from harness.bpf import Bpf, by_tap, by_vhost, live
@@ -43,15 +44,26 @@ class Nic:
         Fewer if they don't come within 10 s. Frames that came before count too.
         """
         came: dict[int, tuple[bytes, int | None]] = {}
+        for frame, tag in self._came():
+            came[frame.id] = frame.data, tag
+            if len(came) == count:
+                break
+        return came
+
+    def receive_in_order(self, count: int) -> list[tuple[bytes, int | None]]:
+        """As `receive`, of frames that may have the same id."""
+        return [(frame.data, tag) for frame, tag in itertools.islice(self._came(), count)]
+
+    def _came(self) -> Iterator[tuple[Frame, int | None]]:
+        """The lab's frames that the NIC sends, until some time is over, and their tags."""
         end = time.monotonic() + SEND_SECONDS
-        while len(came) < count and time.monotonic() < end:
+        while time.monotonic() < end:
             if not select.select([self.packets], [], [], 0.1)[0]:
                 continue
             data, ancillary, _, _ = self.packets.recvmsg(65536, socket.CMSG_SPACE(AUXDATA.size))
             if data[6:10] == SOURCE_PREFIX:
                 tags = [_tag(value) for _, kind, value in ancillary if kind == PACKET_AUXDATA]
-                came[int.from_bytes(data[10:12], "big")] = data, tags[0] if tags else None
-        return came
+                yield Frame(int.from_bytes(data[10:12], "big"), data), tags[0] if tags else None
 
     def _sent(self, frame: Frame) -> bool:
         try:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from harness.bpf import BPFCALL, Bpf, Object, u32
 
 PROGRAM = Object("kv_names", kept=True)  # to be there still when the guest was reset
-CALL = struct.Struct("<IIIiQ")  # struct names_call in bpf-progs/kv_names.bpf.c
+CALL = struct.Struct("<IHHIiQ")  # struct names_call in bpf-progs/kv_names.bpf.c
 CALLS = 256
 LISTING = "/proc/net/bpf_kv"
 
@@ -42,10 +42,11 @@ class Request:
     size: int | None = None
     flags: int = 0
 
-    def to_bytes(self) -> bytes:
-        """As struct names_call has it, not called yet."""
+    def to_bytes(self, *, meets: bool) -> bytes:
+        """As struct names_call has it, not called yet; meets: it waits for the other CPU's."""
         kind = 2 if self.size is None else 1
-        return CALL.pack(self.name, kind, self.size or 0, -errno.ENOSYS, self.flags)
+        size = self.size or 0
+        return CALL.pack(self.name, kind, meets, size, -errno.ENOSYS, self.flags)
 
 
 @dataclass(frozen=True)
@@ -114,15 +115,22 @@ def names(bpf: Bpf) -> Iterator[Registry]:
 
 
 def call(bpf: Bpf, requests: Sequence[Request], second: Sequence[Request] = ()) -> list[int]:
-    """What the calls return; second: that another CPU makes at the same time, whose come last."""
+    """What the calls return; second: those of another CPU, as many, whose results come last.
+
+    Each is made when the other CPU is about to make its own.
+    """
     lists = [list(requests), list(second)]
+    if second and len(requests) != len(second):
+        raise ValueError("each call of one CPU has one of the other's to wait for")
     empty = bytes(CALL.size)
     bpf.update(
         PROGRAM.map("calls"),
         {
             u32(at + CALLS * which): entry
             for which, each in enumerate(lists)
-            for at, entry in enumerate([*(one.to_bytes() for one in each), empty][:CALLS])
+            for at, entry in enumerate(
+                [*(one.to_bytes(meets=bool(second)) for one in each), empty][:CALLS]
+            )
         },
     )
     runs = [f"taskset -c 0 {BPFCALL} syscall {PROGRAM.program('run')}"]
@@ -131,7 +139,7 @@ def call(bpf: Bpf, requests: Sequence[Request], second: Sequence[Request] = ()) 
     bpf.run(runs)
     dumped = bpf.dump(PROGRAM.map("calls"))
     returned = [
-        CALL.unpack(dumped[u32(at + CALLS * which)])[3]
+        CALL.unpack(dumped[u32(at + CALLS * which)])[4]
         for which, each in enumerate(lists)
         for at in range(len(each))
     ]

@@ -7,7 +7,6 @@ from harness.bpf import Bpf, Object, at_ingress
 from harness.devices import Nic
 from harness.kvcases import EACH, KEYS, NOTHING, STORE, STORED, check_first
 from harness.kvscript import FIRST, SECOND, done, get, scripts, set_
-from harness.packets import random_frames
 from harness.skbways import Passage
 from harness.topology import lay, within
 
@@ -79,7 +78,7 @@ def passes(
         observed=[passage.exit],
         namespace=passage.namespace,
     )
-    way.capture(random_frames(len(STORED), seed))
+    way.capture(passage.frames(len(STORED), seed))
     check_first(bpf)
     dumped = bpf.dump(TC.map("scripts"))
     assert held(dumped) == holding()

@@ -6,30 +6,51 @@ it leaves its network namespace, stay behind.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Address
 
 from harness.bpf import LINK, batch
-from harness.packets import DESTINATION
+from harness.packets import DESTINATION, Frame, build, random_flows, source_address
 from harness.topology import VETH2_INDEX, veth, within
 
-ENTRANCE = 300  # TO in bpf-progs/kv_skb.bpf.c
+ENTRANCE = 300_000  # TO in bpf-progs/kv_skb.bpf.c
 FAR = "far"
 VLAN = 5
+SENDERS = 16  # ids of frames, from 0 on
 # Of a tunnel's ends, both on this machine.
 NEAR_END, FAR_END = "10.9.0.1", "10.9.0.2"
+CONTAINER = IPv4Address("10.9.4.2")
+EVERYBODY = "ff:ff:ff:ff:ff:ff"
 
 
 @dataclass(frozen=True)
 class Passage:
-    """Devices that an skb passes. lines: that make them; exit: the last one, in that namespace."""
+    """Devices that an skb passes.
+
+    lines: that make them. exit: the last one, in that namespace. ethernet, address: that
+    frames must be sent to; the latter None if any IP address will do.
+    """
 
     name: str
     lines: Sequence[str]
     exit: str
     namespace: str = ""
+    ethernet: str = DESTINATION
+    address: IPv4Address | None = None
 
     def __str__(self) -> str:
         return self.name
+
+    def frames(self, count: int, seed: int) -> list[Frame]:
+        """Frames 0 to count - 1 that the passage lets pass."""
+        if self.address:
+            kinds = ["ipv4/udp", "ipv4/tcp"]
+            flows = [
+                replace(flow, destination=self.address) for flow in random_flows(count, seed, kinds)
+            ]
+        else:
+            flows = random_flows(count, seed)
+        return [build(flow, at, destination=self.ethernet) for at, flow in enumerate(flows)]
 
 
 def ip(*commands: str, namespace: str = "") -> list[str]:
@@ -138,6 +159,39 @@ def by_macvlan(namespace: str = "") -> Passage:
         *_move("m1", namespace),
     ]
     return Passage("macvlan", lines, "m1", namespace)
+
+
+def by_macvlan_to_all(namespace: str = "") -> Passage:
+    """As `by_macvlan`, by broadcasts, of which each macvlan gets a clone, later."""
+    return replace(by_macvlan(namespace), name="macvlan's broadcasts", ethernet=EVERYBODY)
+
+
+def by_macvlan_source(namespace: str = "") -> Passage:
+    """Into a macvlan that gets a clone of what some senders send."""
+    macaddr = "link set dev m1 type macvlan macaddr add"
+    lines = [
+        *_far(namespace),
+        *veth("v", ENTRANCE, napi=False),
+        *ip(
+            "link add link v1 name m1 type macvlan mode source",
+            *(f"{macaddr} {source_address(number)}" for number in range(SENDERS)),
+        ),
+        *_move("m1", namespace),
+    ]
+    return Passage("macvlan by source", lines, "m1", namespace)
+
+
+def by_ipvlan(namespace: str = "") -> Passage:
+    """Into an ipvlan, which has an IP address, and no Ethernet address, of its own."""
+    address = f"{within(namespace)}/bin/ip address add {CONTAINER}/24 dev i1"
+    lines = [
+        *_far(namespace),
+        *veth("v", ENTRANCE, napi=False),
+        *ip("link add link v1 name i1 type ipvlan mode l2"),
+        *_move("i1", namespace),
+        address,
+    ]
+    return Passage("ipvlan", lines, "i1", namespace, address=CONTAINER)
 
 
 def by_gretap(namespace: str = "") -> Passage:

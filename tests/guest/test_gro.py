@@ -6,12 +6,14 @@ from collections.abc import Sequence
 
 import pytest
 
-from harness.bpf import Bpf
+from harness.bpf import Bpf, attach
+from harness.devices import Nic
 from harness.fixtures import SLOW
-from harness.flow import END, flow_through
+from harness.flow import END, Flow, flow_through
 from harness.kvnames import CREATE, GRO_FIRST, GRO_LAST, Request, call, names
 from harness.kvscript import HW_HASH, HW_TIMESTAMP, HW_VLAN, Call, set_
 from harness.oracle import RssType
+from harness.topology import PASSING
 
 COUNT = 8
 TCP = RssType.L4 | RssType.L4_TCP
@@ -105,6 +107,52 @@ def test_a_key_that_is_not_compared(
     assert merged.values == wanted
 
 
+@SLOW
+def test_each_name_has_its_own_policy(bpf: Bpf) -> None:
+    """Also if another one is registered behind it, or another one's name ends."""
+    with names(bpf):
+        last, first, last_2, first_2 = keys = register(bpf, *[GRO_LAST, GRO_FIRST] * 2)
+        stored = {number: [set_(key, own(number)) for key in keys] for number in ALL}
+        (merged,) = flow_through(bpf, stored, COUNT, keys=keys)
+        assert merged.values == {last: own(7), first: own(0), last_2: own(7), first_2: own(0)}
+
+
+@SLOW
+@pytest.mark.parametrize("gone", [(12, 13), (10, 11)], ids=["last ones", "first ones"])
+def test_a_policy_stays_when_another_ends(bpf: Bpf, gone: Sequence[int]) -> None:
+    with names(bpf):
+        keys = register(bpf, *[GRO_LAST, GRO_FIRST] * 2)
+        assert call(bpf, [Request(number) for number in gone]) == [0, 0]
+        last, first = keys[:2] if gone == (12, 13) else keys[2:]
+        stored = {number: [set_(key, own(number)) for key in (last, first)] for number in ALL}
+        (merged,) = flow_through(bpf, stored, COUNT, keys=keys)
+    assert merged.values == {last: own(7), first: own(0)}
+
+
+@SLOW
+def test_more_packets_than_an_skb_has_fragments(bpf: Bpf) -> None:
+    """The others are merged as a list: their last values are taken over as well."""
+    count = 19
+    with names(bpf):
+        (key,) = register(bpf, GRO_LAST)
+        stored = {number: [set_(key, own(number))] for number in range(count)}
+        (merged,) = flow_through(bpf, stored, count, keys=[key])
+    assert merged.packets == tuple(range(count))
+    assert merged.values == {key: own(count - 1)}
+
+
+@SLOW
+@pytest.mark.parametrize("policy", [GRO_FIRST, GRO_LAST], ids=["first", "last"])
+def test_a_policy_ends_with_its_name(bpf: Bpf, policy: int) -> None:
+    """The same key is compared again."""
+    with names(bpf):
+        (key,) = register(bpf, policy)
+        assert call(bpf, [Request(10)]) == [0]
+        stored = {number: [set_(key, own(number))] for number in ALL}
+        merged = flow_through(bpf, stored, COUNT, keys=[key])
+    assert sorted(skb.packets for skb in merged) == APART
+
+
 @pytest.mark.parametrize(
     "feature", ["", pytest.param("rx-gro-list on", marks=SLOW)], ids=["frags", "list"]
 )
@@ -146,3 +194,75 @@ def test_the_same_hints_are_merged(bpf: Bpf) -> None:
     (merged,) = flow_through(bpf, dict.fromkeys(ALL, hints), COUNT)
     assert merged.packets == ALL
     assert (merged.hash, merged.vlan_tci, merged.hwtstamp) == (0xABCD0005, 0x105, 1_000_005)
+
+
+@SLOW
+@pytest.mark.parametrize("policy", [GRO_FIRST, GRO_LAST], ids=["first", "last"])
+def test_a_limit_of_the_device(bpf: Bpf, policy: int) -> None:
+    """A packet that is one too many leaves nothing to those before it."""
+    lines = [f"ip link set dev {END} gro_max_size 500"]
+    with names(bpf):
+        (key,) = register(bpf, policy)
+        stored = {number: [set_(key, own(number))] for number in ALL}
+        merged = flow_through(bpf, stored, COUNT, keys=[key], lines=lines)
+    assert 1 < len(merged) < COUNT
+    for skb in merged:
+        which = skb.packets[0] if policy == GRO_FIRST else skb.packets[-1]
+        assert skb.values == {key: own(which)}
+
+
+# GRO at v1 is off: what is left is that behind a tunnel.
+SECOND_ONE = (
+    f"{PASSING.load()}; {attach(PASSING.program('xdp_pass'), END)}; ethtool -K {END} gro off"
+)
+
+
+@SLOW
+def test_what_else_tells_packets_apart(bpf: Bpf) -> None:
+    """Still does, keys or none: here the key of the tunnel's packets."""
+    merged = flow_through(bpf, {}, COUNT, flow=Flow.GRE_KEYS, lines=[SECOND_ONE])
+    assert sorted(skb.packets for skb in merged) == [(0, 1, 2, 3), (4, 5, 6, 7)]
+
+
+# Whether GRO's first place, v1, has it; without, only the second one is left, behind a tunnel.
+FLOWS = [
+    pytest.param(Flow.UDP, "", id="UDP"),
+    pytest.param(Flow.UDP, f"ethtool -K {END} rx-gro-list on", id="UDP, list"),
+    pytest.param(Flow.GRE, "", id="GRE"),
+    pytest.param(Flow.GRE, SECOND_ONE, id="GRE, behind it"),
+]
+
+
+@SLOW
+@pytest.mark.parametrize(("flow", "line"), FLOWS)
+def test_other_flows(bpf: Bpf, flow: Flow, line: str) -> None:
+    """As TCP's: of a key that is not compared the last value stays, others are not merged."""
+    with names(bpf):
+        key, compared = register(bpf, GRO_LAST, 0)
+        stored = {number: [set_(key, own(number)), set_(compared, own(9))] for number in ALL}
+        stored[3] = [set_(key, own(3)), set_(compared, own(8))]
+        keys = [key, compared]
+        merged = flow_through(bpf, stored, COUNT, flow=flow, keys=keys, lines=[line])
+    assert {skb.packets: skb.values for skb in merged} == {
+        (0, 1, 2): {key: own(2), compared: own(9)},
+        (3,): {key: own(3), compared: own(8)},
+        (4, 5, 6, 7): {key: own(7), compared: own(9)},
+    }
+
+
+@SLOW
+@pytest.mark.parametrize("flow", [Flow.TCP, Flow.UDP], ids=lambda flow: flow.name)
+def test_it_is_cut_again_for_another_nic(bpf: Bpf, nic: Nic, flow: Flow) -> None:
+    """The segments are the packets that came, each with the tag that was stored, once."""
+    calls = [hint(HW_VLAN, 5), hint(HW_TIMESTAMP, 5), set_(3, own(1))]
+    lines = [
+        f"ip link set dev {nic.device} up",
+        f"ethtool -K {nic.device} tso off tx-udp-segmentation off tx off",
+        f"tc filter add dev {END} ingress pref 3 flower"
+        f" action mirred egress redirect dev {nic.device}",
+    ]
+    (merged,) = flow_through(bpf, dict.fromkeys(ALL, calls), COUNT, flow=flow, lines=lines)
+    assert merged.packets == ALL
+    assert merged.vlan_tci == 0x105
+    came = nic.receive_in_order(COUNT)
+    assert came == [(flow.packet(number).data, 0x105) for number in ALL]

@@ -3,11 +3,11 @@
 
 import pytest
 
-from harness.bpf import Bpf, Object, attach
+from harness.bpf import Bpf, Object, at_ingress, attach
 from harness.devices import Nic
 from harness.fixtures import SLOW
 from harness.hints import UNSET, by_nic, seen
-from harness.kvcases import NOTHING, OK, STORED, check_first, given, hints_of, read
+from harness.kvcases import EACH, NOTHING, OK, STORED, check_first, given, hints_of, read
 from harness.kvscript import (
     HW_TIMESTAMP,
     SECOND,
@@ -22,6 +22,7 @@ from harness.kvscript import (
     set_,
 )
 from harness.packets import Frame, random_frames
+from harness.skbcases import TC, held, holding, reading
 from harness.topology import Way, cpus, devmap, lay, veth, within
 
 pytestmark = SLOW
@@ -64,6 +65,20 @@ def test_redirected_to_a_veth(bpf: Bpf, nic: Nic, seed: int, namespace: str) -> 
     for sent in frames:
         assert records[sent.id].len == len(sent.data)
         assert seen(records[sent.id]) == hints_of(sent.id).over(UNSET)
+
+
+def test_they_are_the_skbs(bpf: Bpf, nic: Nic, seed: int) -> None:
+    lines = [
+        f"ip link set dev {nic.device} mtu {MTU}",
+        TC.load(),
+        *reading(SECOND),
+        *scripts(FRAGS, EACH),
+        *at_ingress(TC.program("second"), nic.device),
+    ]
+    way = lay(bpf, nic, FRAGS.name, "pass", lines, observed=[nic.device])
+    check_whole(way, random_frames(len(STORED), seed, payload=PAYLOAD))
+    check_first(bpf, FRAGS)
+    assert held(bpf.dump(TC.map("scripts")), SECOND) == holding()
 
 
 def test_on_a_cpumaps_entry_as_skbs(bpf: Bpf, nic: Nic, seed: int) -> None:

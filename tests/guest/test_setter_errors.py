@@ -75,6 +75,7 @@ def test_a_second_call_replaces_its_own_field_only(bpf: Bpf, nic: Nic, seed: int
     [
         ("vlan_in_tc", "bpf_xdp_store_rx_vlan is not allowed"),
         ("ts_in_tc", "bpf_xdp_store_rx_ts is not allowed"),
+        ("store_in_action", "bpf_xdp_store_rx_hash is not allowed"),
         ("store_without_context", "expected pointer to ctx"),
         ("store_all", "metadata kfuncs require device-bound program"),
         ("kv_set_in_tc", "bpf_xdp_kv_set is not allowed"),

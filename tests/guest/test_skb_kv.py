@@ -4,11 +4,11 @@
 import pytest
 from _pytest.mark import ParameterSet
 
-from harness.bpf import Bpf, Object, at_ingress
+from harness.bpf import LINK, Bpf, Object, at_ingress, u32
 from harness.devices import Nic
 from harness.fixtures import SLOW
 from harness.kvcases import OK, STORED
-from harness.kvscript import SECOND, done, scripts
+from harness.kvscript import SECOND, THIRD, done, scripts
 from harness.packets import random_frames
 from harness.skbcases import SETTING, TC, held, holding, passes, reading
 from harness.skbways import (
@@ -16,10 +16,14 @@ from harness.skbways import (
     FAR,
     VLAN,
     Passage,
+    bridge,
     by_bond,
     by_bridge,
     by_gretap,
+    by_ipvlan,
     by_macvlan,
+    by_macvlan_source,
+    by_macvlan_to_all,
     by_netkit,
     by_veth,
     by_vlan,
@@ -28,6 +32,7 @@ from harness.skbways import (
 from harness.topology import VETH2_INDEX, VETH_INDEX, lay, veth, within
 
 IN_TC = Object("tc_redirect")
+EXTENSIONS = Object("skb_extensions")
 
 
 def slow_but_for_the_first(*passages: Passage) -> list[ParameterSet]:
@@ -42,7 +47,16 @@ def slow_but_for_the_first(*passages: Passage) -> list[ParameterSet]:
 @pytest.mark.parametrize(
     "passage",
     slow_but_for_the_first(
-        by_veth(), by_bridge(), by_vlan(), by_bond(), by_macvlan(), by_gretap(), by_netkit()
+        by_veth(),
+        by_bridge(),
+        by_vlan(),
+        by_bond(),
+        by_macvlan(),
+        by_macvlan_to_all(),
+        by_macvlan_source(),
+        by_ipvlan(),
+        by_gretap(),
+        by_netkit(),
     ),
 )
 def test_they_follow_the_packet(bpf: Bpf, nic: Nic, seed: int, passage: Passage) -> None:
@@ -52,11 +66,26 @@ def test_they_follow_the_packet(bpf: Bpf, nic: Nic, seed: int, passage: Passage)
 @pytest.mark.parametrize(
     "passage",
     slow_but_for_the_first(
-        by_veth(FAR), by_vlan(FAR), by_macvlan(FAR), by_gretap(FAR), by_netkit(FAR)
+        by_veth(FAR),
+        by_vlan(FAR),
+        by_macvlan(FAR),
+        by_macvlan_to_all(FAR),
+        by_macvlan_source(FAR),
+        by_ipvlan(FAR),
+        by_gretap(FAR),
+        by_netkit(FAR),
     ),
 )
 def test_they_stay_in_their_namespace(bpf: Bpf, nic: Nic, seed: int, passage: Passage) -> None:
     passes(bpf, nic, seed, passage, keys=False)
+
+
+@SLOW
+def test_where_a_clones_end_the_others_stay(bpf: Bpf, nic: Nic, seed: int) -> None:
+    """netkit takes them from the clone while the other one waits for its next script."""
+    lines = reading(THIRD)
+    passes(bpf, nic, seed, by_netkit(FAR), "first_then_clone", keys=False, lines=lines)
+    assert held(bpf.dump(TC.map("scripts")), THIRD) == holding()
 
 
 def test_redirect_to_a_peer_in_another_namespace(bpf: Bpf, nic: Nic, seed: int) -> None:
@@ -108,3 +137,35 @@ def test_what_a_device_sends_by_another(
     dumped = bpf.dump(TC.map("scripts"))
     assert {call.returned for calls in done(dumped).values() for call in calls} == {OK}
     assert held(dumped, SECOND) == holding(keys=not namespace or told == "v0")
+
+
+@SLOW
+def test_beside_another_extension(bpf: Bpf, nic: Nic, seed: int) -> None:
+    """What a veth takes away are the others: here what TC notes of a chain that ended nowhere.
+
+    With that the next device's TC would go on in that chain, and drop the packet.
+    """
+    chain = f"tc filter add dev {nic.device} ingress protocol all"
+    lines = [
+        TC.load(),
+        *scripts(TC, SETTING),
+        *reading(SECOND),
+        f"mkdir {EXTENSIONS.directory}",  # bpftool makes it for links only
+        f"{EXTENSIONS.load()} autoattach",
+        *veth(napi=False),
+        *bridge("v0", nic.device),
+        *at_ingress(TC.program("first"), nic.device),
+        *at_ingress(TC.program("second"), "v1"),
+        f"{LINK} l2-miss v1",
+        f"{chain} pref 8 flower action goto chain 5",
+        f"{chain} pref 1 chain 5 flower dst_mac 02:00:00:00:00:99 action pass",
+    ]
+    way = lay(bpf, nic, "xdp_pass", "xdp_pass", lines, observed=["v1"])
+    way.capture(random_frames(len(STORED), seed))
+    sent, received = (bpf.dump(EXTENSIONS.map(name)) for name in ("sent", "received"))
+    assert sent.keys() == received.keys() == {u32(number) for number in STORED}
+    for number in STORED:
+        beside, left = (int.from_bytes(each[u32(number)], "little") for each in (sent, received))
+        assert left.bit_count() == bool(STORED[number])
+        assert beside & ~left
+    assert held(bpf.dump(TC.map("scripts")), SECOND) == holding()

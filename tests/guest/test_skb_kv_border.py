@@ -38,6 +38,8 @@ class Border(enum.Enum):
     GRO = "on a veth that is redirected to, without"
     CPUMAP = "on a cpumap's entry"
     GENERIC_CPUMAP = "on a cpumap's entry, where it gets skbs"
+    PLAIN_CPUMAP = "on a cpumap's entry that has no program"
+    PLAIN_GENERIC_CPUMAP = "on such an entry, where it gets skbs"
     LIVE = "from a live frame"
 
 
@@ -65,6 +67,10 @@ def lay_to(border: Border, bpf: Bpf, nic: Nic) -> Way:
         case Border.CPUMAP | Border.GENERIC_CPUMAP:
             mode = "xdpdrv" if border is Border.CPUMAP else "xdpgeneric"
             lines = [*there(nic.device), *cpus(STORE, STORE.program("on_cpumap"))]
+            return lay(bpf, nic, name, "to_cpu", lines, observed=[nic.device], mode=mode)
+        case Border.PLAIN_CPUMAP | Border.PLAIN_GENERIC_CPUMAP:
+            mode = "xdpdrv" if border is Border.PLAIN_CPUMAP else "xdpgeneric"
+            lines = [*there(nic.device), *cpus(STORE)]
             return lay(bpf, nic, name, "to_cpu", lines, observed=[nic.device], mode=mode)
         case Border.LIVE:
             laid = lay(bpf, nic, name, "", there(nic.device), observed=[nic.device])

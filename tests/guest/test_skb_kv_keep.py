@@ -6,14 +6,26 @@ from collections.abc import Callable
 
 import pytest
 
-from harness.bpf import Bpf, attach
+from harness.bpf import LINK, Bpf, attach
 from harness.devices import Nic
 from harness.fixtures import SLOW
 from harness.kvcases import STORE, STORED, check_first, given, read
 from harness.kvscript import SECOND, done
 from harness.packets import random_frames
 from harness.skbcases import passes
-from harness.skbways import FAR, Passage, by_gretap, by_macvlan, by_netkit, by_veth, by_vlan, keep
+from harness.skbways import (
+    FAR,
+    Passage,
+    by_gretap,
+    by_ipvlan,
+    by_macvlan,
+    by_macvlan_source,
+    by_macvlan_to_all,
+    by_netkit,
+    by_veth,
+    by_vlan,
+    keep,
+)
 from harness.topology import devmap, lay, veth, within
 
 By = Callable[[str], Passage]
@@ -23,7 +35,18 @@ By = Callable[[str], Passage]
     "by",
     [
         by_veth,
-        *(pytest.param(by, marks=SLOW) for by in (by_netkit, by_vlan, by_macvlan, by_gretap)),
+        *(
+            pytest.param(by, marks=SLOW)
+            for by in (
+                by_netkit,
+                by_vlan,
+                by_macvlan,
+                by_macvlan_to_all,
+                by_macvlan_source,
+                by_ipvlan,
+                by_gretap,
+            )
+        ),
     ],
 )
 def test_what_it_receives_keeps_its_keys(bpf: Bpf, nic: Nic, seed: int, by: By) -> None:
@@ -75,8 +98,50 @@ def test_it_is_set_and_shown(bpf: Bpf) -> None:
     assert refused(bpf, keep("v0", "2")) == errno.ERANGE
 
 
+def test_who_listens_hears_of_it(bpf: Bpf) -> None:
+    lines = [
+        "ip link add d0 type dummy",
+        "ip link set dev d0 up",
+        "ip monitor link dev d0 >/tmp/heard & listens=$!",
+        f"while ! [ -s /tmp/heard ]; do {keep('d0', '1')}; {keep('d0', '0')}; done",
+        "kill $listens; wait $listens || true",
+        "grep -c d0: /tmp/heard; rm /tmp/heard",
+    ]
+    assert int(bpf.run(lines)) > 0
+
+
+def test_it_is_not_set_at_creation(bpf: Bpf) -> None:
+    """Where it would not be asked who sets it: an error, and no device."""
+    assert refused(bpf, f"{LINK} create d0 1") == errno.EOPNOTSUPP
+    assert "d0" not in bpf.run(["ls /sys/class/net"])
+    bpf.run(["ip link add d0 type dummy"])
+
+
 def test_a_container_does_not_open_its_own_door(bpf: Bpf) -> None:
-    """Root in a user namespace, that rules over its network namespace, may do all but that."""
+    """Root in a user namespace, that rules over its network namespace, may do all but that.
+
+    To set what is set already is no change.
+    """
     inside = "ip link add d0 type dummy; ip link set d0 mtu 1400"
-    printed = bpf.run([f"unshare -U -r -n sh -c '{inside}; {keep('d0', '1')}; {keep('d0')}'"])
+    calls = "; ".join([inside, keep("d0", "0"), keep("d0", "1"), keep("d0")])
+    printed = bpf.run([f"unshare -U -r -n sh -c '{calls}'"])
     assert printed.split() == [str(errno.EPERM), "0"]
+
+
+def test_nor_does_it_close_one_that_the_host_opened(bpf: Bpf) -> None:
+    """Though it may do all else with the device."""
+    inside = "nsenter -t $there -U -n --preserve-credentials"
+    lines = [
+        "ip link add d0 type dummy",
+        keep("d0", "1"),
+        "unshare -U -r -n sleep 60 & there=$!",
+        "own=$(readlink /proc/self/ns/net)",
+        'while [ "$(readlink /proc/$there/ns/net)" = "$own" ]; do :; done',
+        "while ! grep -q . /proc/$there/uid_map; do :; done",
+        "ip link set dev d0 netns $there",
+        f"{inside} /bin/ip link set dev d0 mtu 1400",
+        f"{inside} {keep('d0', '0')} || true",
+        f"{inside} {keep('d0')}",
+        "kill $there; wait $there || true",
+    ]
+    assert bpf.run(lines).split() == [str(errno.EPERM), "1"]

@@ -23,6 +23,8 @@ TRACED = Object("kv_skb_traced")
     [
         ("kv_skb_set_traced", "bpf_skb_kv_set is not allowed"),
         ("kv_skb_del_traced", "bpf_skb_kv_del is not allowed"),
+        ("kv_skb_sent_traced", "bpf_skb_kv_get is not allowed"),
+        ("kv_skb_queued_traced", "bpf_skb_kv_get is not allowed"),
         ("kv_skb_untrusted", "must be referenced or trusted"),
         ("kv_skb_in_xdp", "bpf_skb_kv_get is not allowed"),
         ("kv_names_in_tc", "bpf_kv_register is not allowed"),
@@ -31,6 +33,10 @@ TRACED = Object("kv_skb_traced")
 def test_the_verifier_refuses(bpf: Bpf, name: str, words: str) -> None:
     with pytest.raises(BpfError, match=words):
         bpf.load(name)
+
+
+def test_other_calls_are_allowed_where_keys_are_not_read(bpf: Bpf) -> None:
+    bpf.load("cpumask_traced")
 
 
 def test_a_tracing_program_reads(bpf: Bpf, nic: Nic, seed: int) -> None:

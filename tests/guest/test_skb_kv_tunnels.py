@@ -16,10 +16,14 @@ from harness.topology import VETH2_INDEX, lay, veth, within
 pytestmark = SLOW
 
 # The packets of the tunnel go from v0 to v1, which is in another namespace.
-NEAR_END, FAR_END = "10.9.1.1", "10.9.1.2"
+ENDS = {4: ("10.9.1.1", "10.9.1.2"), 6: ("fd09::1", "fd09::2")}
+GRE, VXLAN = "local {} remote {}", "type vxlan id 7 local {} remote {} dstport 4789"
+# By IP's version, and what it is made of.
 TUNNELS = {
-    "GRE": "type gretap local {local} remote {remote}",
-    "VXLAN": "type vxlan id 7 local {local} remote {remote} dstport 4789 noudpcsum",
+    "GRE": (4, f"type gretap {GRE}"),
+    "GRE over IPv6": (6, f"type ip6gretap {GRE} encaplimit none"),
+    "VXLAN": (4, f"{VXLAN} noudpcsum"),
+    "VXLAN over IPv6": (6, f"{VXLAN} udp6zerocsumtx udp6zerocsumrx"),
 }
 
 
@@ -27,18 +31,27 @@ def underlay() -> list[str]:
     """Lines that make v0 here and v1 in FAR, which reach each other."""
     return [
         *veth("v", VETH2_INDEX, napi=False, namespace=FAR),
-        *ip(f"address add {NEAR_END}/24 dev v0"),
-        *ip(f"address add {FAR_END}/24 dev v1", "link set dev lo up", namespace=FAR),
+        *_addresses("v0", 0),
+        *_addresses("v1", 1, FAR),
+        *ip("link set dev lo up", namespace=FAR),
     ]
+
+
+def _addresses(device: str, end: int, namespace: str = "") -> list[str]:
+    return ip(
+        f"address add {ENDS[4][end]}/24 dev {device}",
+        f"address add {ENDS[6][end]}/64 dev {device} nodad",
+        namespace=namespace,
+    )
 
 
 def ends(kind: str) -> list[str]:
     """Lines that make t0 here, of index ENTRANCE, and t1 in FAR."""
-    near = TUNNELS[kind].format(local=NEAR_END, remote=FAR_END)
-    far = TUNNELS[kind].format(local=FAR_END, remote=NEAR_END)
+    version, made_of = TUNNELS[kind]
+    near, far = ENDS[version]
     return [
-        *ip(f"link add t0 index {ENTRANCE} {near}", "link set dev t0 up"),
-        *ip(f"link add t1 {far}", "link set dev t1 up", namespace=FAR),
+        *ip(f"link add t0 index {ENTRANCE} {made_of.format(near, far)}", "link set dev t0 up"),
+        *ip(f"link add t1 {made_of.format(far, near)}", "link set dev t1 up", namespace=FAR),
     ]
 
 
