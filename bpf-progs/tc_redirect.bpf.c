@@ -4,7 +4,7 @@
 
 #define TC_ACT_UNSPEC (-1)
 #define V0 100000
-#define W0 200
+#define W0 200000
 #define HASH 0x50f7
 
 static __always_inline int send(struct __sk_buff *skb, __u32 ifindex)
