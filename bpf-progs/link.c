@@ -14,8 +14,8 @@
  *
  * Prints the error's number and fails if the kernel refuses.
  */
-#include <errno.h>
 #include <arpa/inet.h>
+#include <errno.h>
 #include <linux/if_ether.h>
 #include <linux/if_link.h>
 #include <linux/pkt_cls.h>

@@ -67,6 +67,20 @@ def bridge(*devices: str) -> list[str]:
     )
 
 
+def another_extension(device: str, receiver: str) -> list[str]:
+    """Lines that have TC give skbs at a device's ingress a second extension, beside their keys.
+
+    It notes a chain that ended nowhere. A receiver, which has a clsact, would go on in that
+    chain, find none, and drop the packet.
+    """
+    chain = f"tc filter add dev {device} ingress protocol all"
+    return [
+        f"{LINK} l2-miss {receiver}",
+        f"{chain} pref 8 flower action goto chain 5",
+        f"{chain} pref 1 chain 5 flower dst_mac 02:00:00:00:00:99 action pass",
+    ]
+
+
 def _up(device: str, namespace: str = "") -> str:
     return f"{within(namespace)}/bin/ip link set dev {device} up"
 

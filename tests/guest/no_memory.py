@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""No memory for an skb's keys. Run by its name, on the kernel of `build --debug`, which can say so.
+"""No memory for an skb's keys. Run by its name, on a kernel with FAILSLAB, see config.debug.
 
 Documentation/fault-injection/fault-injection.rst: of one cache's allocations each fails, or
 each but the first.
@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from harness.bpf import LINK, Bpf, at_ingress, attach
+from harness.bpf import Bpf, at_ingress, attach
 from harness.devices import Nic
 from harness.flow import flow_through
 from harness.hints import UNSET, by_nic, seen
@@ -21,7 +21,7 @@ from harness.kvnames import CREATE, GRO_LAST, Request, call, listed, names
 from harness.kvscript import SECOND, THIRD, Call, Done, delete, done, found, get, scripts, set_
 from harness.packets import random_frames
 from harness.skbcases import TC, held, holding, reading
-from harness.skbways import ENTRANCE, bridge
+from harness.skbways import ENTRANCE, another_extension, bridge
 from harness.topology import VETH2_INDEX, lay, veth
 
 FAULTS = "/sys/kernel/debug/failslab"
@@ -142,7 +142,6 @@ def test_xdp_passes_a_clone(bpf: Bpf, nic: Nic, seed: int) -> None:
 
 def test_beside_another_extension(bpf: Bpf, nic: Nic, seed: int) -> None:
     """Where that has to go the keys go, too, and the packet is counted. See test_skb_kv.py."""
-    chain = f"tc filter add dev {nic.device} ingress protocol all"
     lines = [
         *veth(napi=False),
         *bridge("v0", nic.device),
@@ -151,9 +150,7 @@ def test_beside_another_extension(bpf: Bpf, nic: Nic, seed: int) -> None:
         *scripts(TC, {0: [get(5)]}, SECOND),
         *at_ingress(TC.program("first"), nic.device),
         *at_ingress(TC.program("second"), "v1"),
-        f"{LINK} l2-miss v1",
-        f"{chain} pref 8 flower action goto chain 5",
-        f"{chain} pref 1 chain 5 flower dst_mac 02:00:00:00:00:99 action pass",
+        *another_extension(nic.device, "v1"),
     ]
     way = lay(bpf, nic, "xdp_pass", "xdp_pass", lines, observed=["v1"])
     lost = listed(bpf)[1]

@@ -109,7 +109,7 @@ def test_a_key_that_is_not_compared(
 
 @SLOW
 def test_each_name_has_its_own_policy(bpf: Bpf) -> None:
-    """Also if another one is registered behind it, or another one's name ends."""
+    """Also if another one is registered behind it."""
     with names(bpf):
         last, first, last_2, first_2 = keys = register(bpf, *[GRO_LAST, GRO_FIRST] * 2)
         stored = {number: [set_(key, own(number)) for key in keys] for number in ALL}
@@ -224,7 +224,6 @@ def test_what_else_tells_packets_apart(bpf: Bpf) -> None:
     assert sorted(skb.packets for skb in merged) == [(0, 1, 2, 3), (4, 5, 6, 7)]
 
 
-# Whether GRO's first place, v1, has it; without, only the second one is left, behind a tunnel.
 FLOWS = [
     pytest.param(Flow.UDP, "", id="UDP"),
     pytest.param(Flow.UDP, f"ethtool -K {END} rx-gro-list on", id="UDP, list"),

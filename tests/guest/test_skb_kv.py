@@ -4,7 +4,7 @@
 import pytest
 from _pytest.mark import ParameterSet
 
-from harness.bpf import LINK, Bpf, Object, at_ingress, u32
+from harness.bpf import Bpf, Object, at_ingress, u32
 from harness.devices import Nic
 from harness.fixtures import SLOW
 from harness.kvcases import OK, STORED
@@ -16,6 +16,7 @@ from harness.skbways import (
     FAR,
     VLAN,
     Passage,
+    another_extension,
     bridge,
     by_bond,
     by_bridge,
@@ -141,11 +142,7 @@ def test_what_a_device_sends_by_another(
 
 @SLOW
 def test_beside_another_extension(bpf: Bpf, nic: Nic, seed: int) -> None:
-    """What a veth takes away are the others: here what TC notes of a chain that ended nowhere.
-
-    With that the next device's TC would go on in that chain, and drop the packet.
-    """
-    chain = f"tc filter add dev {nic.device} ingress protocol all"
+    """What a veth takes away are the others."""
     lines = [
         TC.load(),
         *scripts(TC, SETTING),
@@ -156,9 +153,7 @@ def test_beside_another_extension(bpf: Bpf, nic: Nic, seed: int) -> None:
         *bridge("v0", nic.device),
         *at_ingress(TC.program("first"), nic.device),
         *at_ingress(TC.program("second"), "v1"),
-        f"{LINK} l2-miss v1",
-        f"{chain} pref 8 flower action goto chain 5",
-        f"{chain} pref 1 chain 5 flower dst_mac 02:00:00:00:00:99 action pass",
+        *another_extension(nic.device, "v1"),
     ]
     way = lay(bpf, nic, "xdp_pass", "xdp_pass", lines, observed=["v1"])
     way.capture(random_frames(len(STORED), seed))
