@@ -90,6 +90,11 @@ class Address:
         spelt = [word for option in options for word in ("-o", option)]
         return ["ssh", "-F", "/dev/null", *spelt, "-p", str(self.port), f"{USER}@{self.host}"]
 
+    def how_to_reach(self) -> str:
+        """The line for a person's shell that logs in; pins the key. Raises OSError."""
+        self.pin()
+        return shlex.join(self.ssh())
+
     def knock(self, deadline: float) -> socket.socket:
         """A new connection, which the guest's sshd begins to answer at once.
 

@@ -2,7 +2,6 @@
 """What the verbs do. tasks.py wires them to the command line."""
 
 import os
-import shlex
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
@@ -10,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from harness import drivers, keeper, keeping, progress, vm
-from harness.address import Address
 from harness.build import Artefacts, build
 from harness.config import Selection, build_root, machine_dir
 from harness.errors import EXIT_INTERRUPTED, BadCall, LabError
@@ -57,7 +55,7 @@ def boot() -> keeper.Running:
         say(f"boot      {running.remark}")
     if running.no_tap:
         say(f"boot      eth1 is missing: {running.no_tap}")
-    say(f"          ./lab shell, or: {how_to_reach(running.address)}")
+    say(f"          ./lab shell, or: {running.address.how_to_reach()}")
     say(f"          console: {running.console}")
     return running
 
@@ -88,12 +86,6 @@ def _tap_can_be_had() -> bool:
         return False
     close_taps([tap])
     return True
-
-
-def how_to_reach(address: Address) -> str:
-    """The command that logs into a guest, and knows it from another."""
-    address.pin()
-    return shlex.join(address.ssh())
 
 
 def down() -> None:

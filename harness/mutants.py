@@ -18,7 +18,7 @@ from harness.errors import BadCall, TestsFailed
 from harness.judge import Judgement, Outcome, trial
 from harness.ledger import Case, Court, Ledger
 from harness.progress import say
-from harness.series import of_series
+from harness.selection import of_series
 from harness.userspace import ENCODING
 
 LEFT, PATCHES = "left", "patches"

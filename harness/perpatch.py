@@ -15,7 +15,7 @@ from harness.errors import TestsFailed
 from harness.judge import Judgement, Outcome
 from harness.ledger import Case, Court, Ledger
 from harness.progress import say
-from harness.series import numbers
+from harness.selection import numbers
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from harness.clone import DoesNotApply, clone, listed, without
 from harness.config import Base, Layout, Selection, build_root
 from harness.errors import BadCall, LabError
 from harness.lock import locked
-from harness.patches import Commit
 from harness.progress import say
+from harness.selection import numbers, of_series
 
 PLACE = "part"
 
@@ -85,27 +85,6 @@ def _experiment(
         build(apart)
         apart.save()
     say("patches   boot and test take this one; ./lab build goes back to the whole series")
-
-
-def numbers(name: str, words: Sequence[str], commits: Sequence[Commit]) -> set[int]:
-    """The patches that the words name, counted from 1. Raises BadCall with a list of them."""
-    known = {str(number): number for number in range(1, len(commits) + 1)}
-    wrong = [word for word in words if word.lstrip("0") not in known]
-    if wrong or not words:
-        there = "\n      ".join(f"{at:2} {c.subject}" for at, c in enumerate(commits, 1))
-        what = f"there is no patch {wrong[0]!r}" if wrong else f"{name} takes numbers of patches"
-        raise BadCall(what, hint=f"./lab patches {name} N..., of\n      {there}")
-    return {known[word.lstrip("0")] for word in words}
-
-
-def of_series() -> Selection:
-    """What was selected last, but the whole series of it."""
-    selection = replace(Selection.load(), commit="", place="")
-    if selection.tree:
-        raise BadCall(
-            f"the last build was of {selection.tree}, which has no series", hint="./lab build"
-        )
-    return selection
 
 
 SUBVERBS: dict[str, tuple[str, Callable[[Sequence[str]], None]]] = {

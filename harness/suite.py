@@ -22,7 +22,6 @@ from harness.errors import BadCall, TestsFailed
 from harness.fixtures import Bench
 from harness.held import built
 from harness.host import usable_processors
-from harness.lab import how_to_reach
 from harness.lock import locked
 from harness.machines import Early, Machines, early, starter
 from harness.pcap import Pcap
@@ -157,7 +156,7 @@ def _hold(machine: Machine | None) -> None:
     """Say how to reach a machine, and wait until it ends, or for Ctrl-C."""
     if machine is None:
         return
-    say(f"kept      {how_to_reach(machine.address)}")
+    say(f"kept      {machine.address.how_to_reach()}")
     say(f"          console: {machine.console.path}; Ctrl-C ends it")
     with contextlib.suppress(KeyboardInterrupt):
         while machine.alive():

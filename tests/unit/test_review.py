@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import series
+from harness import selection, series
 from harness.drivers import own_objects
 from harness.errors import BadCall
 from harness.patches import Commit
@@ -97,13 +97,13 @@ COMMITS = [Commit("0" * 40, f"patch {number}") for number in range(1, 13)]
 
 
 def test_patches_are_named_by_their_numbers() -> None:
-    assert series.numbers("drop", ["3", "0011"], COMMITS) == {3, 11}
+    assert selection.numbers("drop", ["3", "0011"], COMMITS) == {3, 11}
 
 
 @pytest.mark.parametrize("words", [[], ["0"], ["13"], ["3", "x"], ["-1"], ["3.0"]])
 def test_a_number_that_is_none_is_answered_with_the_series(words: list[str]) -> None:
     with pytest.raises(BadCall) as caught:
-        series.numbers("drop", words, COMMITS)
+        selection.numbers("drop", words, COMMITS)
     assert "12 patch 12" in caught.value.hint
 
 

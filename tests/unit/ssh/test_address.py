@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from harness.address import Address
-from harness.lab import how_to_reach
 
 ADDRESS = Address("127.0.0.1", 4222, Path("/lab/build/keys/id_ed25519"), "ssh-ed25519 AAAA")
 
@@ -48,7 +47,7 @@ def test_how_to_reach_pins_the_key_before_it_is_needed(before: str | None, tmp_p
     address = replace(ADDRESS, key=there / "key")
     mask = os.umask(0)
     try:
-        line = how_to_reach(address)
+        line = address.how_to_reach()
     finally:
         os.umask(mask)
     assert f"""'UserKnownHostsFile="{tmp_path}/it'"'"'s here/known_hosts"'""" in line
@@ -56,5 +55,5 @@ def test_how_to_reach_pins_the_key_before_it_is_needed(before: str | None, tmp_p
     assert [path.name for path in there.iterdir()] == ["known_hosts"]
     assert stat.S_IMODE((there / "known_hosts").stat().st_mode) == (0o600)
     written = (there / "known_hosts").stat()
-    assert how_to_reach(address) == line
+    assert address.how_to_reach() == line
     assert (there / "known_hosts").stat().st_ino == written.st_ino
