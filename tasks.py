@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The lab's verbs. Wiring only: what they do is in harness/lab.py and harness/suite.py."""
+"""The lab's verbs. Wiring only: what they do is in harness/commands."""
 
 import shlex
 from pathlib import Path
 
 from invoke.context import Context
 
-from harness.errors import BadCall
-from harness.verb import Group, verb
+from harness.commands.cli.verb import Group, verb
+from harness.core.errors import BadCall
 
 
 def _path(name: str | None) -> str | None:
@@ -15,7 +15,7 @@ def _path(name: str | None) -> str | None:
 
 
 @verb(
-    "lab",
+    "commands.lab",
     Group.BUILD,
     help={
         "base": "NAME: the folder of kernel-patches/ to build",
@@ -38,9 +38,9 @@ def build(
     drivers: bool = False,
 ) -> None:
     """Build kernel, BPF programs and guest image: what is not current."""
-    from harness import lab
-    from harness.config import Selection
-    from harness.errors import BadCall
+    from harness.commands import lab
+    from harness.core.errors import BadCall
+    from harness.core.workspace import Selection
 
     if debug and drivers:
         raise BadCall("--debug and --drivers exclude each other")
@@ -49,76 +49,81 @@ def build(
     lab.build_selected(selection)
 
 
-@verb("lab", Group.RUN)
+@verb("commands.lab", Group.RUN)
 def boot(_: Context) -> None:
     """Leave a VM running and print how to reach it."""
-    from harness import lab
+    from harness.commands import lab
 
     lab.boot()
 
 
-@verb("lab", Group.RUN)
+@verb("commands.lab", Group.RUN)
 def down(_: Context) -> None:
     """Stop the VM."""
-    from harness import lab
+    from harness.commands import lab
 
     lab.down()
 
 
-@verb("lab", Group.RUN, takes={"command": "[COMMAND]"})
+@verb("commands.lab", Group.RUN, takes={"command": "[COMMAND]"})
 def shell(_: Context, command: str | None = None) -> int:
     """A prompt in the guest; with a COMMAND, run that there.
 
     One word is a shell's line, several are an argv, kept as they are.
     The command has this one's stdin: in a loop that reads a list, </dev/null.
     """
-    from harness import lab
+    from harness.commands import lab
 
     return lab.shell(command)
 
 
-@verb("lab", Group.RUN, takes={"path": "FILE... DIR"}, iterable=["path"])
+@verb("commands.lab", Group.RUN, takes={"path": "FILE... DIR"}, iterable=["path"])
 def put(_: Context, path: list[str]) -> None:
     """Copy files into a folder of the guest."""
-    from harness import lab
+    from harness.commands import lab
 
     lab.put(path)
 
 
-@verb("lab", Group.RUN, takes={"path": "FILE... DIR"}, iterable=["path"])
+@verb("commands.lab", Group.RUN, takes={"path": "FILE... DIR"}, iterable=["path"])
 def get(_: Context, path: list[str]) -> None:
     """Copy files out of the guest into a folder."""
-    from harness import lab
+    from harness.commands import lab
 
     lab.get(path)
 
 
-@verb("look", Group.LOOK)
+@verb("commands.debug", Group.LOOK)
 def console(_: Context) -> None:
     """Follow the console of the VM that boot left running."""
-    from harness import look
+    from harness.commands import debug
 
-    look.console()
+    debug.console()
 
 
-@verb("look", Group.LOOK, behind="GDB ARGUMENTS")
+@verb("commands.debug", Group.LOOK, behind="GDB ARGUMENTS")
 def gdb(c: Context) -> int:
     """Debug that VM's kernel: symbols, and the lx- commands."""
-    from harness import look
+    from harness.commands import debug
 
-    return look.gdb(shlex.split(c.remainder))
+    return debug.gdb(shlex.split(c.remainder))
 
 
-@verb("trace", Group.LOOK, takes={"word": "FUNCTION... -- PYTEST ARGUMENTS"}, iterable=["word"])
+@verb(
+    "commands.trace",
+    Group.LOOK,
+    takes={"word": "FUNCTION... -- PYTEST ARGUMENTS"},
+    iterable=["word"],
+)
 def trace(_: Context, word: list[str]) -> None:
     """Run tests with a function graph of the kernel's functions."""
-    from harness import trace as trace_
+    from harness.commands import trace as trace_
 
     trace_.trace(word)
 
 
 @verb(
-    "suite",
+    "testing.suite",
     Group.PROVE,
     behind="PYTEST ARGUMENTS",
     help={
@@ -142,35 +147,41 @@ def test(
     pcap: bool = False,
 ) -> None:
     """Run the quick guest tests, or those named, in a VM of their own."""
-    from harness import suite
+    from harness.testing import suite
 
     words = shlex.split(c.remainder)
     reports = {"junit": _path(junit), "html": _path(html)}
     suite.guest(words, here=here, bare=bare, fresh=fresh, keep=keep, pcap=pcap, **reports)
 
 
-@verb("check", Group.PROVE)
+@verb("commands.check", Group.PROVE)
 def check(_: Context) -> None:
     """Run the project's own tests: lint, types, unit, guest."""
-    from harness import check as check_
+    from harness.commands import check as check_
 
     check_.check()
 
 
-@verb("hosttests", Group.PROVE, takes={"word": "[foreign | fuzz]"}, iterable=["word"], name="host")
+@verb(
+    "native.host_tests",
+    Group.PROVE,
+    takes={"word": "[foreign | fuzz]"},
+    iterable=["word"],
+    name="host",
+)
 def host(_: Context, word: list[str]) -> None:
     """Test what of the series needs no guest: the store's encoding.
 
     foreign: compiled for other machines, big-endian and 32-bit ones, and emulated.
     fuzz: with libFuzzer, for a minute.
     """
-    from harness import hosttests
+    from harness.native import host_tests
 
-    hosttests.host_tests(word)
+    host_tests.host_tests(word)
 
 
 @verb(
-    "series",
+    "commands.patches",
     Group.SERIES,
     takes={"word": "export | check | drop N... | only N... | bisect [GOOD BAD --] TEST..."},
     iterable=["word"],
@@ -185,13 +196,13 @@ def patches(_: Context, word: list[str]) -> None:
     bisect TEST...: find the patch from which on tests fail, or pass.
     bisect GOOD BAD -- TEST...: the same between two revisions of your tree.
     """
-    from harness import series
+    from harness.commands import patches
 
-    series.run(word)
+    patches.run(word)
 
 
 @verb(
-    "mutants",
+    "series.mutants",
     Group.PROVE,
     takes={"word": "[left] [patches [N...] | NAME...]"},
     iterable=["word"],
@@ -202,21 +213,21 @@ def mutants(_: Context, word: list[str]) -> None:
     patches: the series up to each patch, and without each, instead.
     left: only what was not judged yet.
     """
-    from harness import mutants as mutants_
+    from harness.series import mutants as mutants_
 
     mutants_.run(word)
 
 
-@verb("watch", Group.PROVE, behind="PYTEST ARGUMENTS")
+@verb("commands.watch", Group.PROVE, behind="PYTEST ARGUMENTS")
 def watch(c: Context) -> None:
     """Build and test after each saved change, until Ctrl-C."""
-    from harness import watch as watch_
+    from harness.commands import watch as watch_
 
     watch_.watch(shlex.split(c.remainder))
 
 
 @verb(
-    "repeat",
+    "commands.repeat",
     Group.PROVE,
     help={
         "runs": "N: how often",
@@ -226,12 +237,12 @@ def watch(c: Context) -> None:
 )
 def repeat(_: Context, runs: int = 50, at_once: int = 2, seed: int = 1) -> None:
     """Run the quick suite again and again in random order, to find flakes."""
-    from harness import repeat as repeat_
+    from harness.commands import repeat as repeat_
 
     repeat_.repeat(runs, at_once, seed)
 
 
-@verb("bench", Group.PROVE, takes={"word": "[loop | encodings]"}, iterable=["word"])
+@verb("commands.bench_series", Group.PROVE, takes={"word": "[loop | encodings]"}, iterable=["word"])
 def bench(_: Context, word: list[str]) -> None:
     """Count what the series costs, in guest instructions.
 
@@ -239,33 +250,33 @@ def bench(_: Context, word: list[str]) -> None:
     edit to a verdict, beside virtme-ng where that is installed. With encodings:
     only the store's encoding beside its rivals, on this machine's CPU.
     """
-    from harness import bench as bench_
-    from harness import encodings, loop
-    from harness.config import Selection
+    from harness.commands import bench_encodings, bench_loop
+    from harness.commands import bench_series as bench_
+    from harness.core.workspace import Selection
 
     if word not in ([], ["loop"], ["encodings"]):
         hint = "./lab bench, bench loop or bench encodings"
         raise BadCall(f"bench does not know {shlex.join(word)}", hint=hint)
     if word == ["loop"]:
-        loop.report()
+        bench_loop.report()
         return
     selection = Selection.load()
     if not word:
         bench_.report(selection)
-    encodings.report(selection)
+    bench_encodings.report(selection)
 
 
-@verb("doctor", Group.HOST)
+@verb("commands.doctor", Group.HOST)
 def doctor(_: Context) -> None:
     """Show what here will slow or break a run, and the remedy."""
-    from harness import doctor as doctor_
+    from harness.commands import doctor as doctor_
 
     doctor_.report()
 
 
-@verb("lab", Group.HOST, name="clean", help={"all": "sources and keys as well"})
+@verb("commands.lab", Group.HOST, name="clean", help={"all": "sources and keys as well"})
 def clean(_: Context, all: bool = False) -> None:
     """Remove what was built and say how much that was."""
-    from harness import lab
+    from harness.commands import lab
 
     lab.clean(all)

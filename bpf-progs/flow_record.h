@@ -8,7 +8,7 @@
 
 /*
  * One skb of a flow at TC ingress, which may be of many packets. Of fixed width and
- * without holes; the twin is RECORD in harness/flow.py. returned, values: what a
+ * without holes; the twin is RECORD in harness/datapath/flow.py. returned, values: what a
  * get of each of the keys gave.
  */
 struct flow_record {

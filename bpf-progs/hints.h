@@ -12,7 +12,7 @@
 #define RX_VLAN (1 << 1)
 #define RX_TS	(1 << 2)
 
-/* What to store; the twin is Hints in harness/hints.py. vlan_proto in host order. */
+/* What to store; the twin is Hints in harness/datapath/hints.py. vlan_proto in host order. */
 struct rx_hints {
 	__u64 timestamp;
 	__u32 hash;

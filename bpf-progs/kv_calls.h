@@ -10,7 +10,7 @@
 #define KV_VALUE 16
 #define KV_SCRIPTS 512
 
-/* What to call; the twin of Kind in harness/kvscript.py. */
+/* What to call; the twin of Kind in harness/datapath/kv_script.py. */
 #define KV_SET	1
 #define KV_GET	2
 #define KV_DEL	3
@@ -21,7 +21,7 @@
 
 /*
  * A call, and what it returned; the value is what is stored, or what was read.
- * The twin of Call in harness/kvscript.py.
+ * The twin of Call in harness/datapath/kv_script.py.
  */
 struct kv_call {
 	__u32 kind;

@@ -13,7 +13,7 @@ extern int bpf_kv_unregister(const char *name__str) __weak __ksym;
 #define CALLS 256	/* of each of the two programs */
 #define TRIES 16	/* of at least 0.2 s each */
 
-/* The twin of Request in harness/kvnames.py; kind: 0 ends the list; meets: waits until the
+/* The twin of Request in harness/datapath/kv_names.py; kind: 0 ends the list; meets: waits until the
  * other program has come to such a call, too.
  */
 struct names_call {

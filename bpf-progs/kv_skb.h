@@ -5,7 +5,7 @@
 #include "kv_calls.h"
 
 #define TC_ACT_UNSPEC (-1)
-#define TO 300000	/* ENTRANCE in harness/skbways.py */
+#define TO 300000	/* ENTRANCE in harness/datapath/skb_ways.py */
 
 /* Weak, as in lab.h. */
 extern int bpf_skb_kv_set(struct __sk_buff *skb, __u64 key, const void *val,

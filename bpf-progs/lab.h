@@ -20,7 +20,7 @@ extern int bpf_xdp_store_rx_ts(struct xdp_md *ctx, __u64 ns) __weak __ksym;
 
 /*
  * The id of a frame that the lab sent, from its source address
- * 02:4c:41:42:HI:LO (harness/packets.py), or -1.
+ * 02:4c:41:42:HI:LO (harness/datapath/packets.py), or -1.
  */
 static __always_inline int lab_id(const __u8 *source)
 {

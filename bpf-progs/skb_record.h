@@ -13,7 +13,7 @@ struct skb_counts {
 
 /*
  * One skb at TC ingress. Of fixed width and without holes; the twin is
- * harness/skb.py, a unit test holds the two together. EtherTypes are in
+ * harness/datapath/skb.py, a unit test holds the two together. EtherTypes are in
  * host order, the rest is as the skb has it; meta is the first four bytes
  * of XDP metadata.
  */

@@ -10,16 +10,17 @@ import contextlib  # noqa: E402
 import os  # noqa: E402
 import sys  # noqa: E402
 
-from harness import ahead  # noqa: E402
-from harness.errors import EXIT_LAB_FAILED  # noqa: E402
+from harness.commands.cli import early_start  # noqa: E402
+from harness.core.errors import EXIT_LAB_FAILED  # noqa: E402
 
 
 def _run(words: list[str]) -> int:
     try:
-        with ahead.of(words):
-            from harness.cli import main
+        with early_start.of(words):
+            import tasks
+            from harness.commands.cli.program import main
 
-            main(words)
+            main(words, tasks)
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else 0
     except ImportError as error:  # of what ./lab installed

@@ -12,17 +12,28 @@ from contextlib import contextmanager
 
 import pytest
 
-from harness.bpf import Bpf, at_ingress, attach
-from harness.devices import Nic
-from harness.flow import flow_through
-from harness.hints import UNSET, by_nic, seen
-from harness.kvcases import EACH, NOTHING, OK, STORE, STORED, check_first, hints_of
-from harness.kvnames import CREATE, GRO_LAST, Request, call, listed, names
-from harness.kvscript import SECOND, THIRD, Call, Done, delete, done, found, get, scripts, set_
-from harness.packets import random_frames
-from harness.skbcases import TC, held, holding, reading
-from harness.skbways import ENTRANCE, another_extension, bridge
-from harness.topology import VETH2_INDEX, lay, veth
+from harness.datapath.bpf import Bpf, at_ingress, attach
+from harness.datapath.devices import Nic
+from harness.datapath.flow import flow_through
+from harness.datapath.hints import UNSET, by_nic, seen
+from harness.datapath.kv_cases import EACH, NOTHING, OK, STORE, STORED, check_first, hints_of
+from harness.datapath.kv_names import CREATE, GRO_LAST, Request, call, listed, names
+from harness.datapath.kv_script import (
+    SECOND,
+    THIRD,
+    Call,
+    Done,
+    delete,
+    done,
+    found,
+    get,
+    scripts,
+    set_,
+)
+from harness.datapath.packets import random_frames
+from harness.datapath.skb_cases import TC, held, holding, reading
+from harness.datapath.skb_ways import ENTRANCE, another_extension, bridge
+from harness.datapath.topology import VETH2_INDEX, lay, veth
 
 FAULTS = "/sys/kernel/debug/failslab"
 CACHE = "/sys/kernel/slab/skbuff_ext_cache"

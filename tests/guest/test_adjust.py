@@ -8,10 +8,9 @@ from typing import NamedTuple
 
 import pytest
 
-from harness.bpf import Bpf, Object, attach, entry, observe, u32
-from harness.devices import Giving, Live, Nic
-from harness.fixtures import EACH_NIC, SLOW
-from harness.hints import (
+from harness.datapath.bpf import Bpf, Object, attach, entry, observe, u32
+from harness.datapath.devices import Giving, Live, Nic
+from harness.datapath.hints import (
     DONE,
     ETH_P_8021AD,
     ETH_P_8021Q,
@@ -24,9 +23,9 @@ from harness.hints import (
     returned,
     seen,
 )
-from harness.oracle import RssType, rss
-from harness.packets import Frame, random_frames
-from harness.topology import (
+from harness.datapath.oracle import RssType, rss
+from harness.datapath.packets import Frame, random_frames
+from harness.datapath.topology import (
     VETH_INDEX,
     To,
     Way,
@@ -37,6 +36,7 @@ from harness.topology import (
     redirect,
     veth,
 )
+from harness.testing.fixtures import EACH_NIC, SLOW
 
 IN_TC = Object("tc_redirect")
 

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 import pytest
 
-from harness.bpf import Bpf, attach
-from harness.devices import Nic
-from harness.fixtures import SLOW
-from harness.flow import END, Flow, flow_through
-from harness.kvnames import CREATE, GRO_FIRST, GRO_LAST, Request, call, names
-from harness.kvscript import HW_HASH, HW_TIMESTAMP, HW_VLAN, Call, set_
-from harness.oracle import RssType
-from harness.topology import PASSING
+from harness.datapath.bpf import Bpf, attach
+from harness.datapath.devices import Nic
+from harness.datapath.flow import END, Flow, flow_through
+from harness.datapath.kv_names import CREATE, GRO_FIRST, GRO_LAST, Request, call, names
+from harness.datapath.kv_script import HW_HASH, HW_TIMESTAMP, HW_VLAN, Call, set_
+from harness.datapath.oracle import RssType
+from harness.datapath.topology import PASSING
+from harness.testing.fixtures import SLOW
 
 COUNT = 8
 TCP = RssType.L4 | RssType.L4_TCP

@@ -8,10 +8,19 @@ from typing import NamedTuple
 
 import pytest
 
-from harness.bpf import Bpf, BpfError, Object, attach, entry, observe, run_once, u32, update
-from harness.devices import Giving, Live, Nic
-from harness.fixtures import SLOW
-from harness.hints import (
+from harness.datapath.bpf import (
+    Bpf,
+    BpfError,
+    Object,
+    attach,
+    entry,
+    observe,
+    run_once,
+    u32,
+    update,
+)
+from harness.datapath.devices import Giving, Live, Nic
+from harness.datapath.hints import (
     DONE,
     ETH_P_8021AD,
     ETH_P_8021Q,
@@ -24,9 +33,10 @@ from harness.hints import (
     returned,
     seen,
 )
-from harness.oracle import RssType
-from harness.packets import KINDS, build, random_flows, random_frames
-from harness.topology import VETH_INDEX, Way, cpus, devmap, lay, lay_on_tap, veth
+from harness.datapath.oracle import RssType
+from harness.datapath.packets import KINDS, build, random_flows, random_frames
+from harness.datapath.topology import VETH_INDEX, Way, cpus, devmap, lay, lay_on_tap, veth
+from harness.testing.fixtures import SLOW
 
 STORE = Object("use_headroom")
 PLAIN = Object("redirect_plain")

@@ -5,10 +5,9 @@ import itertools
 
 import pytest
 
-from harness.bpf import Bpf, Object
-from harness.devices import Live, Nic
-from harness.fixtures import EACH_FAR_SIDE, EACH_NIC, SLOW
-from harness.hints import (
+from harness.datapath.bpf import Bpf, Object
+from harness.datapath.devices import Live, Nic
+from harness.datapath.hints import (
     DONE,
     ETH_P_8021AD,
     ETH_P_8021Q,
@@ -18,9 +17,10 @@ from harness.hints import (
     returned,
     seen,
 )
-from harness.oracle import RssType
-from harness.packets import random_frames
-from harness.topology import To, Way, lay, redirect
+from harness.datapath.oracle import RssType
+from harness.datapath.packets import random_frames
+from harness.datapath.topology import To, Way, lay, redirect
+from harness.testing.fixtures import EACH_FAR_SIDE, EACH_NIC, SLOW
 
 STORE = Object("store_hints")
 

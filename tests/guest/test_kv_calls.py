@@ -6,11 +6,11 @@ import struct
 
 import pytest
 
-from harness.bpf import Bpf
-from harness.devices import Nic
-from harness.hints import ETH_P_8021Q, UNSET, Hints
-from harness.kvcases import OK, STORE, Script, check_calls
-from harness.kvscript import (
+from harness.datapath.bpf import Bpf
+from harness.datapath.devices import Nic
+from harness.datapath.hints import ETH_P_8021Q, UNSET, Hints
+from harness.datapath.kv_cases import OK, STORE, Script, check_calls
+from harness.datapath.kv_script import (
     HW_HASH,
     HW_TIMESTAMP,
     HW_VLAN,
@@ -22,8 +22,8 @@ from harness.kvscript import (
     get,
     set_,
 )
-from harness.oracle import RssType
-from harness.topology import Way, lay
+from harness.datapath.oracle import RssType
+from harness.datapath.topology import Way, lay
 
 EINVAL, ENOENT, EEXIST, EBUSY, ENOSPC, EFBIG = (
     -errno.EINVAL,

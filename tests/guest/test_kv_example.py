@@ -3,10 +3,10 @@
 
 import struct
 
-from harness.bpf import Bpf, Object, attach, u32, update
-from harness.devices import Nic
-from harness.packets import random_frames
-from harness.topology import VETH_INDEX, lay, veth
+from harness.datapath.bpf import Bpf, Object, attach, u32, update
+from harness.datapath.devices import Nic
+from harness.datapath.packets import random_frames
+from harness.datapath.topology import VETH_INDEX, lay, veth
 
 EXAMPLE = Object("kv_example")
 SERVICE = 443

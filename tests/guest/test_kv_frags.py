@@ -3,12 +3,11 @@
 
 import pytest
 
-from harness.bpf import Bpf, Object, at_ingress, attach
-from harness.devices import Nic
-from harness.fixtures import SLOW
-from harness.hints import UNSET, by_nic, seen
-from harness.kvcases import EACH, NOTHING, OK, STORED, check_first, given, hints_of, read
-from harness.kvscript import (
+from harness.datapath.bpf import Bpf, Object, at_ingress, attach
+from harness.datapath.devices import Nic
+from harness.datapath.hints import UNSET, by_nic, seen
+from harness.datapath.kv_cases import EACH, NOTHING, OK, STORED, check_first, given, hints_of, read
+from harness.datapath.kv_script import (
     HW_TIMESTAMP,
     SECOND,
     Call,
@@ -21,9 +20,10 @@ from harness.kvscript import (
     scripts,
     set_,
 )
-from harness.packets import Frame, random_frames
-from harness.skbcases import TC, held, holding, reading
-from harness.topology import Way, cpus, devmap, lay, veth, within
+from harness.datapath.packets import Frame, random_frames
+from harness.datapath.skb_cases import TC, held, holding, reading
+from harness.datapath.topology import Way, cpus, devmap, lay, veth, within
+from harness.testing.fixtures import SLOW
 
 pytestmark = SLOW
 

@@ -15,10 +15,10 @@ from typing import NamedTuple
 
 import pytest
 
-from harness.bpf import Bpf, Object, attach, live
-from harness.devices import Nic
-from harness.packets import build, random_flow
-from harness.topology import cpus, devmap, veth
+from harness.datapath.bpf import Bpf, Object, attach, live
+from harness.datapath.devices import Nic
+from harness.datapath.packets import build, random_flow
+from harness.datapath.topology import cpus, devmap, veth
 
 STORE = Object("kv_alternate")
 PASS = Object("xdp_pass")

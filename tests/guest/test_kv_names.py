@@ -7,11 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness.bpf import Bpf, Object, at_ingress
-from harness.devices import Nic
-from harness.fixtures import SLOW
-from harness.kvcases import OK, STORE
-from harness.kvnames import (
+from harness.datapath.bpf import Bpf, Object, at_ingress
+from harness.datapath.devices import Nic
+from harness.datapath.kv_cases import OK, STORE
+from harness.datapath.kv_names import (
     CREATE,
     GRO_FIRST,
     GRO_LAST,
@@ -24,9 +23,10 @@ from harness.kvnames import (
     listed,
     names,
 )
-from harness.kvscript import NOEXIST, REPLACE, Call, delete, done, scripts, set_
-from harness.packets import random_frames
-from harness.topology import Way, lay, within
+from harness.datapath.kv_script import NOEXIST, REPLACE, Call, delete, done, scripts, set_
+from harness.datapath.packets import random_frames
+from harness.datapath.topology import Way, lay, within
+from harness.testing.fixtures import SLOW
 
 TC = Object("kv_skb")
 MANY = range(10, 80)  # numbers of names that differ by nothing but that

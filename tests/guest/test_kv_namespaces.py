@@ -5,14 +5,24 @@ import errno
 
 import pytest
 
-from harness.bpf import Bpf, Object, attach, entry, observe
-from harness.devices import Nic
-from harness.fixtures import SLOW
-from harness.hints import UNSET, seen
-from harness.kvcases import EACH, OK, READ, STORE, STORED, check_first, given, hints_of, read
-from harness.kvscript import SECOND, THIRD, Kind, done, move, scripts
-from harness.packets import random_frames
-from harness.topology import OBSERVE, VETH2_INDEX, VETH_INDEX, devmap, lay, veth, within
+from harness.datapath.bpf import Bpf, Object, attach, entry, observe
+from harness.datapath.devices import Nic
+from harness.datapath.hints import UNSET, seen
+from harness.datapath.kv_cases import (
+    EACH,
+    OK,
+    READ,
+    STORE,
+    STORED,
+    check_first,
+    given,
+    hints_of,
+    read,
+)
+from harness.datapath.kv_script import SECOND, THIRD, Kind, done, move, scripts
+from harness.datapath.packets import random_frames
+from harness.datapath.topology import OBSERVE, VETH2_INDEX, VETH_INDEX, devmap, lay, veth, within
+from harness.testing.fixtures import SLOW
 
 PASS = Object("xdp_pass")
 PLAIN = Object("redirect_plain")

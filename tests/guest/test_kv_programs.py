@@ -3,14 +3,24 @@
 
 import struct
 
-from harness.bpf import Bpf, Object, attach, extend, run_once
-from harness.devices import Nic
-from harness.fixtures import SLOW
-from harness.hints import UNSET, by_nic, seen
-from harness.kvcases import EACH, KEYS, READ, STORE, STORED, check_first, given, hints_of, read
-from harness.kvscript import SECOND, THIRD, done, scripts
-from harness.packets import random_frames
-from harness.topology import devmap, lay, veth
+from harness.datapath.bpf import Bpf, Object, attach, extend, run_once
+from harness.datapath.devices import Nic
+from harness.datapath.hints import UNSET, by_nic, seen
+from harness.datapath.kv_cases import (
+    EACH,
+    KEYS,
+    READ,
+    STORE,
+    STORED,
+    check_first,
+    given,
+    hints_of,
+    read,
+)
+from harness.datapath.kv_script import SECOND, THIRD, done, scripts
+from harness.datapath.packets import random_frames
+from harness.datapath.topology import devmap, lay, veth
+from harness.testing.fixtures import SLOW
 
 CONSTANTS = Object("kv_constants")
 DISPATCHER = Object("dispatcher")

@@ -4,14 +4,14 @@
 Of a million, which are a file of their own, these are the first.
 """
 
-from harness.bpf import Bpf
-from harness.devices import Nic
-from harness.fixtures import EACH_NIC
-from harness.kvcases import STORE
-from harness.kvpacket import NIC_HEADROOM
-from harness.kvrandom import LINES, PER_FRAME, hold
-from harness.packets import random_frames
-from harness.topology import lay
+from harness.datapath.bpf import Bpf
+from harness.datapath.devices import Nic
+from harness.datapath.kv_cases import STORE
+from harness.datapath.kv_packet import NIC_HEADROOM
+from harness.datapath.kv_random import LINES, PER_FRAME, hold
+from harness.datapath.packets import random_frames
+from harness.datapath.topology import lay
+from harness.testing.fixtures import EACH_NIC
 
 FRAMES = 256
 

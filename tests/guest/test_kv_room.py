@@ -5,12 +5,11 @@ import errno
 
 import pytest
 
-from harness.bpf import Bpf
-from harness.devices import Giving, Nic
-from harness.fixtures import EACH_NIC, SLOW
-from harness.kvcases import OK, STORE, Script, check_calls
-from harness.kvpacket import NIC_HEADROOM
-from harness.kvscript import (
+from harness.datapath.bpf import Bpf
+from harness.datapath.devices import Giving, Nic
+from harness.datapath.kv_cases import OK, STORE, Script, check_calls
+from harness.datapath.kv_packet import NIC_HEADROOM
+from harness.datapath.kv_script import (
     HW_TIMESTAMP,
     NOEXIST,
     REPLACE,
@@ -21,7 +20,8 @@ from harness.kvscript import (
     move,
     set_,
 )
-from harness.topology import Way, lay, lay_on_tap
+from harness.datapath.topology import Way, lay, lay_on_tap
+from harness.testing.fixtures import EACH_NIC, SLOW
 
 EINVAL, EEXIST, EBUSY, ENOSPC = -errno.EINVAL, -errno.EEXIST, -errno.EBUSY, -errno.ENOSPC
 TWO, FOUR, EIGHT = b"\x02\x82", b"\x04\x14\x24\x84", b"\x08\x18\x28\x38\x48\x58\x68\x88"

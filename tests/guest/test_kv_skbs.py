@@ -3,12 +3,21 @@
 
 import pytest
 
-from harness.bpf import Bpf, Object, attach, entry, observe
-from harness.devices import Nic
-from harness.fixtures import SLOW
-from harness.hints import by_nic, seen
-from harness.kvcases import EACH, NOTHING, OK, READING, STORE, STORED, check_first, given, read
-from harness.kvscript import (
+from harness.datapath.bpf import Bpf, Object, attach, entry, observe
+from harness.datapath.devices import Nic
+from harness.datapath.hints import by_nic, seen
+from harness.datapath.kv_cases import (
+    EACH,
+    NOTHING,
+    OK,
+    READING,
+    STORE,
+    STORED,
+    check_first,
+    given,
+    read,
+)
+from harness.datapath.kv_script import (
     HW_HASH,
     HW_TIMESTAMP,
     HW_VLAN,
@@ -22,8 +31,9 @@ from harness.kvscript import (
     set_,
     write,
 )
-from harness.packets import random_frames
-from harness.topology import PASSING, VETH2_INDEX, VETH_INDEX, cpus, devmap, lay, veth
+from harness.datapath.packets import random_frames
+from harness.datapath.topology import PASSING, VETH2_INDEX, VETH_INDEX, cpus, devmap, lay, veth
+from harness.testing.fixtures import SLOW
 
 pytestmark = SLOW
 

@@ -6,11 +6,10 @@ import errno
 
 import pytest
 
-from harness.bpf import Bpf, attach, entry
-from harness.devices import Giving, Live, Nic
-from harness.fixtures import EACH_NIC, SLOW
-from harness.hints import UNSET, by_nic, seen
-from harness.kvcases import (
+from harness.datapath.bpf import Bpf, attach, entry
+from harness.datapath.devices import Giving, Live, Nic
+from harness.datapath.hints import UNSET, by_nic, seen
+from harness.datapath.kv_cases import (
     EACH,
     KEYS,
     NOTHING,
@@ -23,7 +22,7 @@ from harness.kvcases import (
     hints_of,
     read,
 )
-from harness.kvscript import (
+from harness.datapath.kv_script import (
     ETHERNET,
     HW_TIMESTAMP,
     REPLACE,
@@ -39,8 +38,9 @@ from harness.kvscript import (
     set_,
     write,
 )
-from harness.packets import Frame, random_frames
-from harness.topology import PASSING, VETH_INDEX, Way, cpus, devmap, lay, lay_on_tap, veth
+from harness.datapath.packets import Frame, random_frames
+from harness.datapath.topology import PASSING, VETH_INDEX, Way, cpus, devmap, lay, lay_on_tap, veth
+from harness.testing.fixtures import EACH_NIC, SLOW
 
 HEADROOM = {"eth1": 276, "eth2": 256}  # that packets come with, see test_headroom
 

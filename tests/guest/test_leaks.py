@@ -14,11 +14,11 @@ from typing import NamedTuple
 
 import pytest
 
-from harness.bpf import Bpf, Object, attach, entries, live, observe, u32, update
-from harness.devices import Nic
-from harness.oracle import Rss, RssType
-from harness.packets import build, random_flow
-from harness.topology import cpus, devmap, veth
+from harness.datapath.bpf import Bpf, Object, attach, entries, live, observe, u32, update
+from harness.datapath.devices import Nic
+from harness.datapath.oracle import Rss, RssType
+from harness.datapath.packets import build, random_flow
+from harness.datapath.topology import cpus, devmap, veth
 
 OBSERVER = Object("leak_observer")
 STORE = Object("store_alternate")

@@ -10,12 +10,12 @@ from typing import NamedTuple
 
 import pytest
 
-from harness.bpf import Bpf, Object, attach
-from harness.devices import Nic
-from harness.hints import Seen, seen
-from harness.oracle import ETH_P_IP, rss
-from harness.packets import Frame, frame, random_frames
-from harness.topology import devmap, lay, rss_key, veth
+from harness.datapath.bpf import Bpf, Object, attach
+from harness.datapath.devices import Nic
+from harness.datapath.hints import Seen, seen
+from harness.datapath.oracle import ETH_P_IP, rss
+from harness.datapath.packets import Frame, frame, random_frames
+from harness.datapath.topology import devmap, lay, rss_key, veth
 
 pytestmark = pytest.mark.slow
 

@@ -3,10 +3,9 @@
 
 import pytest
 
-from harness.bpf import Bpf, Object, attach, observe
-from harness.devices import Nic
-from harness.fixtures import SLOW
-from harness.hints import (
+from harness.datapath.bpf import Bpf, Object, attach, observe
+from harness.datapath.devices import Nic
+from harness.datapath.hints import (
     DONE,
     EACH_SUBSET,
     UNSET,
@@ -15,8 +14,9 @@ from harness.hints import (
     returned,
     seen,
 )
-from harness.packets import Frame, random_frames
-from harness.topology import To, cpus, devmap, lay, redirect, veth
+from harness.datapath.packets import Frame, random_frames
+from harness.datapath.topology import To, cpus, devmap, lay, redirect, veth
+from harness.testing.fixtures import SLOW
 
 IN_TC = Object("tc_redirect")
 

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from harness.bpf import Bpf, Object, entry
-from harness.devices import Nic
-from harness.fixtures import SLOW
-from harness.hints import (
+from harness.datapath.bpf import Bpf, Object, entry
+from harness.datapath.devices import Nic
+from harness.datapath.hints import (
     DONE,
     EACH_SUBSET,
     ENTRY,
@@ -23,9 +22,9 @@ from harness.hints import (
     returned,
     seen,
 )
-from harness.oracle import RssType
-from harness.packets import SOURCE_PREFIX, Frame, random_frames
-from harness.topology import (
+from harness.datapath.oracle import RssType
+from harness.datapath.packets import SOURCE_PREFIX, Frame, random_frames
+from harness.datapath.topology import (
     VETH_INDEX,
     Way,
     cpus,
@@ -33,6 +32,7 @@ from harness.topology import (
     lay,
     veth,
 )
+from harness.testing.fixtures import SLOW
 
 STORE = Object("store_hints")
 ENTRIES = {

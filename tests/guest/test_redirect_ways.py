@@ -3,10 +3,9 @@
 
 import pytest
 
-from harness.bpf import Bpf, Object, attach, observe, u32
-from harness.devices import Giving, Nic
-from harness.fixtures import SLOW
-from harness.hints import (
+from harness.datapath.bpf import Bpf, Object, attach, observe, u32
+from harness.datapath.devices import Giving, Nic
+from harness.datapath.hints import (
     DONE,
     EACH_SUBSET,
     UNSET,
@@ -15,8 +14,8 @@ from harness.hints import (
     returned,
     seen,
 )
-from harness.packets import random_frames
-from harness.topology import (
+from harness.datapath.packets import random_frames
+from harness.datapath.topology import (
     VETH2_INDEX,
     VETH_INDEX,
     Way,
@@ -27,6 +26,7 @@ from harness.topology import (
     veth,
     within,
 )
+from harness.testing.fixtures import SLOW
 
 STORE = Object("store_hints")
 PLAIN = Object("redirect_plain")

@@ -9,15 +9,15 @@ from typing import NamedTuple
 
 import pytest
 
-from harness.bpf import Bpf, BpfError, Object, attach
-from harness.devices import Nic
-from harness.fixtures import EACH_FAR_SIDE, EACH_NIC, FAR_SIDES, SLOW
-from harness.hints import ETH_P_8021Q, Hints, Seen, give, returned, seen
-from harness.oracle import RssType, rss
-from harness.packets import Frame, build, random_flow, random_frames, without_ports
-from harness.seat import MANAGEMENT
-from harness.skb import SkbRecord
-from harness.topology import To, redirect
+from harness.datapath.bpf import Bpf, BpfError, Object, attach
+from harness.datapath.devices import Nic
+from harness.datapath.hints import ETH_P_8021Q, Hints, Seen, give, returned, seen
+from harness.datapath.oracle import RssType, rss
+from harness.datapath.packets import Frame, build, random_flow, random_frames, without_ports
+from harness.datapath.skb import SkbRecord
+from harness.datapath.topology import To, redirect
+from harness.testing.dut import MANAGEMENT
+from harness.testing.fixtures import EACH_FAR_SIDE, EACH_NIC, FAR_SIDES, SLOW
 
 STORE = Object("store_hints")
 

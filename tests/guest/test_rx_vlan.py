@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """bpf_xdp_store_rx_vlan: a tag given in XDP becomes the skb's on the far side of a redirect."""
 
-from harness.bpf import Bpf, Object
-from harness.devices import Nic
-from harness.fixtures import EACH_FAR_SIDE, SLOW
-from harness.hints import (
+from harness.datapath.bpf import Bpf, Object
+from harness.datapath.devices import Nic
+from harness.datapath.hints import (
     DONE,
     EACH_SUBSET,
     ETH_P_8021AD,
@@ -16,8 +15,9 @@ from harness.hints import (
     returned,
     seen,
 )
-from harness.packets import KINDS, build, random_flows, random_frames
-from harness.topology import To, redirect
+from harness.datapath.packets import KINDS, build, random_flows, random_frames
+from harness.datapath.topology import To, redirect
+from harness.testing.fixtures import EACH_FAR_SIDE, SLOW
 
 STORE = Object("store_hints")
 

@@ -5,10 +5,9 @@ import errno
 
 import pytest
 
-from harness.bpf import Bpf, BpfError, Object
-from harness.devices import Nic
-from harness.guest import Guest
-from harness.hints import (
+from harness.datapath.bpf import Bpf, BpfError, Object
+from harness.datapath.devices import Nic
+from harness.datapath.hints import (
     DONE,
     ETH_P_8021AD,
     ETH_P_8021Q,
@@ -20,9 +19,10 @@ from harness.hints import (
     returned,
     seen,
 )
-from harness.oracle import RssType
-from harness.packets import random_frames
-from harness.topology import To, redirect
+from harness.datapath.oracle import RssType
+from harness.datapath.packets import random_frames
+from harness.datapath.topology import To, redirect
+from harness.machine.ssh.guest import Guest
 
 STORE = Object("store_hints")
 STORED = Hints((0x11111111, int(RssType.L4)), (ETH_P_8021AD, 0x1111), 0x1111_1111_1111_1111)

@@ -4,14 +4,13 @@
 import pytest
 from _pytest.mark import ParameterSet
 
-from harness.bpf import Bpf, Object, at_ingress, u32
-from harness.devices import Nic
-from harness.fixtures import SLOW
-from harness.kvcases import OK, STORED
-from harness.kvscript import SECOND, THIRD, done, scripts
-from harness.packets import random_frames
-from harness.skbcases import SETTING, TC, held, holding, passes, reading
-from harness.skbways import (
+from harness.datapath.bpf import Bpf, Object, at_ingress, u32
+from harness.datapath.devices import Nic
+from harness.datapath.kv_cases import OK, STORED
+from harness.datapath.kv_script import SECOND, THIRD, done, scripts
+from harness.datapath.packets import random_frames
+from harness.datapath.skb_cases import SETTING, TC, held, holding, passes, reading
+from harness.datapath.skb_ways import (
     ENTRANCE,
     FAR,
     VLAN,
@@ -30,7 +29,8 @@ from harness.skbways import (
     by_vlan,
     keep,
 )
-from harness.topology import VETH2_INDEX, VETH_INDEX, lay, veth, within
+from harness.datapath.topology import VETH2_INDEX, VETH_INDEX, lay, veth, within
+from harness.testing.fixtures import SLOW
 
 IN_TC = Object("tc_redirect")
 EXTENSIONS = Object("skb_extensions")

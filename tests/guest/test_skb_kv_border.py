@@ -6,16 +6,15 @@ import errno
 
 import pytest
 
-from harness.bpf import Bpf, at_ingress, attach, entry
-from harness.devices import Giving, Live, Nic
-from harness.fixtures import EACH_NIC, SLOW
-from harness.kvcases import EACH, NOTHING, OK, STORE, STORED, check_first
-from harness.kvnames import listed
-from harness.kvscript import SECOND, THIRD, Call, done, found, get, scripts, set_
-from harness.packets import KINDS, random_frames
-from harness.skbcases import SETTING, TC, held, holding, reading
-from harness.skbways import ENTRANCE, FAR, bridge, keep
-from harness.topology import (
+from harness.datapath.bpf import Bpf, at_ingress, attach, entry
+from harness.datapath.devices import Giving, Live, Nic
+from harness.datapath.kv_cases import EACH, NOTHING, OK, STORE, STORED, check_first
+from harness.datapath.kv_names import listed
+from harness.datapath.kv_script import SECOND, THIRD, Call, done, found, get, scripts, set_
+from harness.datapath.packets import KINDS, random_frames
+from harness.datapath.skb_cases import SETTING, TC, held, holding, reading
+from harness.datapath.skb_ways import ENTRANCE, FAR, bridge, keep
+from harness.datapath.topology import (
     PASSING,
     TAP,
     VETH2_INDEX,
@@ -27,6 +26,7 @@ from harness.topology import (
     veth,
     within,
 )
+from harness.testing.fixtures import EACH_NIC, SLOW
 
 
 class Border(enum.Enum):

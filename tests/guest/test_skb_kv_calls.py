@@ -4,10 +4,10 @@
 import random
 from collections.abc import Sequence
 
-from harness.bpf import Bpf, at_ingress
-from harness.devices import Nic
-from harness.kv import KEYS, NOEXIST, REPLACE, SIZES, Store
-from harness.kvscript import (
+from harness.datapath.bpf import Bpf, at_ingress
+from harness.datapath.devices import Nic
+from harness.datapath.kv import KEYS, NOEXIST, REPLACE, SIZES, Store
+from harness.datapath.kv_script import (
     CALLS,
     FIRST,
     SECOND,
@@ -23,10 +23,10 @@ from harness.kvscript import (
     get,
     set_,
 )
-from harness.packets import random_frames
-from harness.skbcases import TC
-from harness.skbways import by_veth
-from harness.topology import lay
+from harness.datapath.packets import random_frames
+from harness.datapath.skb_cases import TC
+from harness.datapath.skb_ways import by_veth
+from harness.datapath.topology import lay
 
 FRAMES = 64
 NO_KEYS = 64, 65, 66, 67, 127, 1 << 32, 1 << 63, (1 << 64) - 1  # hints are XDP's

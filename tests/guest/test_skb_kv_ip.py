@@ -6,15 +6,26 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from harness.bpf import BPFCALL, Bpf, at_egress, at_ingress, attach, u32
-from harness.devices import Nic
-from harness.fixtures import SLOW
-from harness.kvcases import OK, STORE
-from harness.kvscript import FIRST, HEAD, SECOND, THIRD, Call, done, found, get, scripts, set_
-from harness.packets import Frame, build, frame, random_flows, source_address
-from harness.skbcases import TC
-from harness.skbways import FAR, keep
-from harness.topology import OBSERVER, lay, veth, within
+from harness.datapath.bpf import BPFCALL, Bpf, at_egress, at_ingress, attach, u32
+from harness.datapath.devices import Nic
+from harness.datapath.kv_cases import OK, STORE
+from harness.datapath.kv_script import (
+    FIRST,
+    HEAD,
+    SECOND,
+    THIRD,
+    Call,
+    done,
+    found,
+    get,
+    scripts,
+    set_,
+)
+from harness.datapath.packets import Frame, build, frame, random_flows, source_address
+from harness.datapath.skb_cases import TC
+from harness.datapath.skb_ways import FAR, keep
+from harness.datapath.topology import OBSERVER, lay, veth, within
+from harness.testing.fixtures import SLOW
 
 pytestmark = SLOW
 

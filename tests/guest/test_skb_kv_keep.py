@@ -6,14 +6,13 @@ from collections.abc import Callable
 
 import pytest
 
-from harness.bpf import LINK, Bpf, attach
-from harness.devices import Nic
-from harness.fixtures import SLOW
-from harness.kvcases import STORE, STORED, check_first, given, read
-from harness.kvscript import SECOND, done
-from harness.packets import random_frames
-from harness.skbcases import passes
-from harness.skbways import (
+from harness.datapath.bpf import LINK, Bpf, attach
+from harness.datapath.devices import Nic
+from harness.datapath.kv_cases import STORE, STORED, check_first, given, read
+from harness.datapath.kv_script import SECOND, done
+from harness.datapath.packets import random_frames
+from harness.datapath.skb_cases import passes
+from harness.datapath.skb_ways import (
     FAR,
     Passage,
     by_gretap,
@@ -26,7 +25,8 @@ from harness.skbways import (
     by_vlan,
     keep,
 )
-from harness.topology import devmap, lay, veth, within
+from harness.datapath.topology import devmap, lay, veth, within
+from harness.testing.fixtures import SLOW
 
 By = Callable[[str], Passage]
 

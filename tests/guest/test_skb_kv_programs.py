@@ -5,15 +5,15 @@ import struct
 
 import pytest
 
-from harness.bpf import Bpf, BpfError, Object, at_ingress
-from harness.devices import Nic
-from harness.fixtures import SLOW
-from harness.kvcases import EACH, STORE, STORED
-from harness.kvscript import SECOND, scripts
-from harness.packets import random_frames
-from harness.skbcases import TC, held, holding, reading
-from harness.skbways import by_veth
-from harness.topology import lay
+from harness.datapath.bpf import Bpf, BpfError, Object, at_ingress
+from harness.datapath.devices import Nic
+from harness.datapath.kv_cases import EACH, STORE, STORED
+from harness.datapath.kv_script import SECOND, scripts
+from harness.datapath.packets import random_frames
+from harness.datapath.skb_cases import TC, held, holding, reading
+from harness.datapath.skb_ways import by_veth
+from harness.datapath.topology import lay
+from harness.testing.fixtures import SLOW
 
 TRACED = Object("kv_skb_traced")
 

@@ -6,10 +6,9 @@ import itertools
 import struct
 from typing import NamedTuple
 
-from harness.bpf import Bpf, Object, attach, observe
-from harness.devices import Giving, Nic
-from harness.fixtures import SLOW
-from harness.hints import (
+from harness.datapath.bpf import Bpf, Object, attach, observe
+from harness.datapath.devices import Giving, Nic
+from harness.datapath.hints import (
     ENTRY,
     ETH_P_8021AD,
     ETH_P_8021Q,
@@ -23,9 +22,10 @@ from harness.hints import (
     give,
     seen,
 )
-from harness.oracle import RssType, rss
-from harness.packets import KINDS, Frame, build, random_flows, random_frames, without_ports
-from harness.topology import VETH2_INDEX, To, devmap, lay, lay_on_tap, redirect, veth
+from harness.datapath.oracle import RssType, rss
+from harness.datapath.packets import KINDS, Frame, build, random_flows, random_frames, without_ports
+from harness.datapath.topology import VETH2_INDEX, To, devmap, lay, lay_on_tap, redirect, veth
+from harness.testing.fixtures import SLOW
 
 STORE = Object("store_hints")
 IN_TC = Object("tc_redirect")

@@ -6,10 +6,9 @@ import itertools
 
 import pytest
 
-from harness.bpf import Bpf, Object, attach, observe
-from harness.devices import Giving, Nic
-from harness.fixtures import SLOW
-from harness.hints import (
+from harness.datapath.bpf import Bpf, Object, attach, observe
+from harness.datapath.devices import Giving, Nic
+from harness.datapath.hints import (
     DONE,
     ETH_P_8021AD,
     ETH_P_8021Q,
@@ -20,9 +19,10 @@ from harness.hints import (
     returned,
     seen,
 )
-from harness.oracle import RssType, rss
-from harness.packets import KINDS, Frame, build, random_flows, random_frames
-from harness.topology import Way, cpus, devmap, lay, lay_on_tap, veth
+from harness.datapath.oracle import RssType, rss
+from harness.datapath.packets import KINDS, Frame, build, random_flows, random_frames
+from harness.datapath.topology import Way, cpus, devmap, lay, lay_on_tap, veth
+from harness.testing.fixtures import SLOW
 
 STORE = Object("store_hints")
 IN_TC = Object("tc_redirect")

@@ -3,9 +3,9 @@
 
 import pytest
 
-from harness.bpf import XSK, Bpf, BpfError, Object, attach
-from harness.devices import Nic
-from harness.hints import (
+from harness.datapath.bpf import XSK, Bpf, BpfError, Object, attach
+from harness.datapath.devices import Nic
+from harness.datapath.hints import (
     DONE,
     ETH_P_8021AD,
     UNSET,
@@ -14,9 +14,9 @@ from harness.hints import (
     returned,
     seen,
 )
-from harness.oracle import RssType
-from harness.packets import random_frames
-from harness.topology import CPUS, cpus, devmap, lay, veth
+from harness.datapath.oracle import RssType
+from harness.datapath.packets import random_frames
+from harness.datapath.topology import CPUS, cpus, devmap, lay, veth
 
 pytestmark = pytest.mark.slow
 

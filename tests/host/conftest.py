@@ -9,9 +9,17 @@ from pathlib import Path
 import pytest
 from hypothesis import Phase, settings
 
-from harness.errors import EXIT_BAD_CALL
-from harness.foreign import PLATFORMS as FOREIGN
-from harness.userspace import NATIVE, SOURCES, Calls, Platform, calls, compile_c, store_sources
+from harness.core.errors import EXIT_BAD_CALL
+from harness.native.compiled import (
+    NATIVE,
+    SOURCES,
+    Calls,
+    Platform,
+    calls,
+    compile_c,
+    store_sources,
+)
+from harness.native.other_machines import PLATFORMS as FOREIGN
 
 PLATFORMS = {platform.name: platform for platform in (NATIVE, *FOREIGN)}
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.foreign import KERNELS, Kernel, compile_files
+from harness.native.other_machines import KERNELS, Kernel, compile_files
 
 FILES = ("net/core/xdp.c", "net/core/bpf_kv.c")  # with include/net/xdp.h and its static_asserts
 

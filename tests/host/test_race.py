@@ -3,8 +3,8 @@
 
 from pathlib import Path
 
-from harness.run import run
-from harness.userspace import SOURCES, compile_c, store_sources
+from harness.core.run import run
+from harness.native.compiled import SOURCES, compile_c, store_sources
 
 
 def test_each_call_reads_the_maps_once(tree: Path, tmp_path: Path) -> None:

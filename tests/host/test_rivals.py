@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.encodings import RIVALS
-from harness.kv import NOEXIST, REPLACE, SIZES, Store
-from harness.userspace import SANITIZED, SOURCES, calls, compile_c
+from harness.commands.bench_encodings import RIVALS
+from harness.datapath.kv import NOEXIST, REPLACE, SIZES, Store
+from harness.native.compiled import SANITIZED, SOURCES, calls, compile_c
 
 STEPS = 4000
 ROOM = 256

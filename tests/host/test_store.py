@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.kv import HEADER, KEYS, MAX_VALUES, NOEXIST, REPLACE, SIZES, Store
-from harness.kvexamples import FULL, examples, loaded, maps
-from harness.userspace import Answer, Calls, Platform
+from harness.datapath.kv import HEADER, KEYS, MAX_VALUES, NOEXIST, REPLACE, SIZES, Store
+from harness.native.compiled import Answer, Calls, Platform
+from harness.native.examples import FULL, examples, loaded, maps
 
 OFFSETS = range(8)
 FILL = 0xA5  # bytes that no call may touch

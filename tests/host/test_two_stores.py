@@ -6,9 +6,9 @@ import errno
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.kv import HEADER, KEYS, SIZES, Store
-from harness.kvexamples import FULL, examples, loaded, maps
-from harness.userspace import Calls, Platform
+from harness.datapath.kv import HEADER, KEYS, SIZES, Store
+from harness.native.compiled import Calls, Platform
+from harness.native.examples import FULL, examples, loaded, maps
 
 FILL = 0xA5  # bytes that no call may touch
 

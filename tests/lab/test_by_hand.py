@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import BadCall
-from harness.guest import Guest, GuestTimeout
-from harness.seat import RESET_SCRIPT
-from harness.vm import Machine
+from harness.core.errors import BadCall
+from harness.machine.ssh.guest import Guest, GuestTimeout
+from harness.machine.vm import Machine
+from harness.testing.dut import RESET_SCRIPT
 
 pytestmark = pytest.mark.unchanged
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.config import Layout
-from harness.fixtures import Bench
+from harness.core.workspace import Layout
+from harness.testing.fixtures import Bench
 
 pytestmark = [pytest.mark.slow, pytest.mark.unchanged]
 

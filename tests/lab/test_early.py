@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.fixtures import Bench
-from harness.machines import Early, starter
-from harness.plan import last
+from harness.machine.plan import last
+from harness.machine.session import Early, starter
+from harness.testing.fixtures import Bench
 
 pytestmark = pytest.mark.unchanged
 

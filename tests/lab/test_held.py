@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from harness import vm
-from harness.build import Artefacts
-from harness.fixtures import Bench
-from harness.held import held
-from harness.qemu import Spec
-from harness.snapshot import State
+from harness.machine import vm
+from harness.machine.build import Artefacts
+from harness.machine.held import held
+from harness.machine.qemu import Spec
+from harness.machine.snapshot import State
+from harness.testing.fixtures import Bench
 
 pytestmark = pytest.mark.unchanged
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from harness import expression, kconfig
-from harness.config import Layout, Selection
-from harness.expression import Value
+from harness.artefacts import kconfig, kconfig_expression
+from harness.artefacts.kconfig_expression import Value
+from harness.core.workspace import Layout, Selection
 
 pytestmark = pytest.mark.unchanged
 
@@ -44,7 +44,7 @@ def layout() -> Layout:
 def _expression(rng: random.Random, depth: int = 3) -> str:
     if depth == 0 or rng.random() < 0.2:
         left, right = rng.choice(OPERANDS), rng.choice(OPERANDS)
-        compared = f"{left} {rng.choice(list(expression.COMPARED))} {right}"
+        compared = f"{left} {rng.choice(list(kconfig_expression.COMPARED))} {right}"
         return rng.choice((left, compared, compared))
     left, right = _expression(rng, depth - 1), _expression(rng, depth - 1)
     return rng.choice((f"!{left}", f"({left})", f"{left} && {right}", f"{left} || {right}"))
@@ -82,9 +82,9 @@ def test_expressions_come_to_what_the_trees_own_program_says(
 
     told = {}
     for each in asked:
-        level = expression.evaluate(each, lookup)
+        level = kconfig_expression.evaluate(each, lookup)
         assert level.least == level.most, each
-        told[each] = expression.LEVELS[level.most]
+        told[each] = kconfig_expression.LEVELS[level.most]
     right = {each: came_out.get(f"ASKED_{n}", "n") for n, each in enumerate(asked)}
     assert len(set(right.values())) == 3
     assert told == right
@@ -97,7 +97,7 @@ def test_no_option_that_is_not_to_be_had_is_told_to_be(layout: Layout) -> None:
     asked = {
         name: "y"
         for name, symbol in symbols.items()
-        if symbol.kind in expression.TRISTATE and name not in result
+        if symbol.kind in kconfig_expression.TRISTATE and name not in result
     }
     assert len(asked) > 1000
     lost = kconfig.dropped(asked, result, layout.linux)

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from harness import keeper, keeping
-from harness.fixtures import Bench
-from harness.keeper import Running, Silent, Stopped
+from harness.machine import keeper, keeper_process
+from harness.machine.keeper import Running, Silent, Stopped
+from harness.testing.fixtures import Bench
 
 pytestmark = [pytest.mark.slow, pytest.mark.unchanged]
 
 
 @pytest.fixture
 def running(bench: Bench, tmp_path: Path) -> Iterator[Running]:
-    yield keeping.start(tmp_path, bench.artefacts.plan)
+    yield keeper_process.start(tmp_path, bench.artefacts.plan)
     keeper.stop(tmp_path)
 
 

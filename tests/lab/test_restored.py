@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from harness import snapshot, vm
-from harness.fixtures import Bench
-from harness.machines import starter
-from harness.run import run
-from harness.snapshot import State
+from harness.core.run import run
+from harness.machine import snapshot, vm
+from harness.machine.session import starter
+from harness.machine.snapshot import State
+from harness.testing.fixtures import Bench
 
 pytestmark = pytest.mark.unchanged
 

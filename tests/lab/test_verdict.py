@@ -7,15 +7,15 @@ from dataclasses import replace
 
 import pytest
 
-from harness import fixtures
-from harness.bpf import Bpf, BpfError
-from harness.devices import Nic
-from harness.fixtures import Bench
-from harness.machines import Machines, starter
-from harness.packets import Frame, random_frames
-from harness.suite import run_tests
-from harness.topology import CaptureError, To, redirect
-from harness.verdict import Verdict
+from harness.datapath.bpf import Bpf, BpfError
+from harness.datapath.devices import Nic
+from harness.datapath.packets import Frame, random_frames
+from harness.datapath.topology import CaptureError, To, redirect
+from harness.machine.session import Machines, starter
+from harness.testing import fixtures
+from harness.testing.fixtures import Bench
+from harness.testing.suite import run_tests
+from harness.testing.verdict import Verdict
 
 pytestmark = pytest.mark.unchanged
 
@@ -144,9 +144,9 @@ def test_a_hang_has_a_face_and_costs_one_test(bench: Bench, pytester: pytest.Pyt
 
 BARE = """
 import pytest
-from harness.bpf import BpfError
-from harness.errors import LabError
-from harness.topology import CaptureError
+from harness.datapath.bpf import BpfError
+from harness.core.errors import LabError
+from harness.datapath.topology import CaptureError
 
 @pytest.mark.parametrize("error", [AssertionError, BpfError, CaptureError])
 def test_proves_a_patch(error):

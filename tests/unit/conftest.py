@@ -3,7 +3,7 @@
 
 import pytest
 
-from harness import environment
+from harness.core import environment
 
 
 @pytest.fixture(autouse=True)

@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 
-from harness import ahead, config, machines, plan
-from harness.config import ROOT, Selection
-from harness.errors import LabError
+from harness.commands.cli import early_start
+from harness.core import workspace
+from harness.core.errors import LabError
+from harness.core.workspace import ROOT, Selection
+from harness.machine import plan, session
 
 
 class Guess:
@@ -40,19 +42,22 @@ GUESS: Any = Guess()
     ],
 )
 def test_words_that_want_a_machine(line: str, wanted: bool) -> None:
-    assert ahead.want_one(line.split()) == wanted
+    assert early_start.want_one(line.split()) == wanted
 
 
 def test_the_others_import_nothing_for_it() -> None:
-    code = (
-        "import sys; from harness import ahead\nwith ahead.of(['build']): print(len(sys.modules))"
+    code = "\n".join(
+        (
+            "import sys; from harness.commands.cli import early_start",
+            "with early_start.of(['build']): print(len(sys.modules))",
+        )
     )
     bare = "import sys; import contextlib, collections.abc; print(len(sys.modules))"
     counts = [
         int(subprocess.run([sys.executable, "-c", line], cwd=ROOT, capture_output=True).stdout)
         for line in (code, bare)
     ]
-    assert counts[0] <= counts[1] + 2  # harness and this module
+    assert counts[0] <= counts[1] + 4  # its packages and itself
 
 
 @pytest.fixture
@@ -66,33 +71,33 @@ def starts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
         yield object()
         done.append("ended")
 
-    monkeypatch.setattr(config, "ROOT", tmp_path)
+    monkeypatch.setattr(workspace, "ROOT", tmp_path)
     monkeypatch.setattr(plan, "last", lambda _: GUESS)
-    monkeypatch.setattr(machines, "_start", start)
-    monkeypatch.setattr(machines, "_begun", [])
+    monkeypatch.setattr(session, "_start", start)
+    monkeypatch.setattr(session, "_begun", [])
     return done
 
 
 def test_who_wants_that_machine_gets_the_one_that_was_begun(starts: list[str]) -> None:
-    with ahead.of(["shell"]):
+    with early_start.of(["shell"]):
         assert starts == ["started"]
-        with machines.early(Selection.load()) as early, contextlib.ExitStack() as stack:
+        with session.early(Selection.load()) as early, contextlib.ExitStack() as stack:
             assert early.take(stack, GUESS)
             assert starts == ["started"]
         assert starts == ["started", "ended"]
-        with machines.early(Selection.load()):
+        with session.early(Selection.load()):
             assert starts == ["started", "ended", "started"]
 
 
 def test_who_wants_another_one_gets_another_one(starts: list[str]) -> None:
-    with ahead.of(["shell"]), machines.early(replace(Selection.load(), bare=True)):
+    with early_start.of(["shell"]), session.early(replace(Selection.load(), bare=True)):
         assert starts == ["started", "started"]
     assert sorted(starts) == ["ended", "ended", "started", "started"]
 
 
 def test_none_is_begun_beside_one_that_boot_left(starts: list[str], tmp_path: Path) -> None:
-    (config.machine_dir() / "keeper.sock").touch()
-    with ahead.of(["shell"]):
+    (workspace.machine_dir() / "keeper.sock").touch()
+    with early_start.of(["shell"]):
         assert starts == []
 
 
@@ -103,6 +108,6 @@ def test_one_that_cannot_be_started_is_none(
     def fail(_: object) -> None:
         raise error
 
-    monkeypatch.setattr(machines, "_start", fail)
-    with ahead.of(["shell"]), machines.early(Selection.load()) as early:
+    monkeypatch.setattr(session, "_start", fail)
+    with early_start.of(["shell"]), session.early(Selection.load()) as early:
         assert early.take(contextlib.ExitStack(), GUESS) is None

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.allow import AllowList
-from harness.config import ROOT
-from harness.errors import LabError
-from harness.witness import Splat
+from harness.console.allowlist import AllowList
+from harness.console.scanner import Splat
+from harness.core.errors import LabError
+from harness.core.workspace import ROOT
 
 WHOLE = """
 [[allow]]

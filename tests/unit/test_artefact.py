@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from harness.artefact import fingerprint, is_current, make, opened
-from harness.config import ROOT
+from harness.core.artefact import fingerprint, is_current, make, opened
+from harness.core.workspace import ROOT
 
 HOLD = """
 import sys
 from pathlib import Path
-from harness.artefact import opened
+from harness.core.artefact import opened
 with opened(Path(sys.argv[1])):
     print("opened", flush=True)
     sys.stdin.read()

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from harness.verdict import Verdict
+from harness.testing.verdict import Verdict
 
 TESTS = """
 import pytest

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What an autopsy makes of QEMU's and the kernel's words."""
 
-from harness.autopsy import registers, stacks
+from harness.machine.hang import registers, stacks
 
 TOLD = """
 CPU#0

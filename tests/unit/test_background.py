@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from harness.background import Coming
+from harness.core.future import Coming
 
 
 def test_what_is_returned_arrives() -> None:

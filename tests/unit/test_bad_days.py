@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from harness import host, stale
-from harness.errors import LabError, unexpected
-from harness.run import CommandFailed, run
+from harness.artefacts import stale
+from harness.core import host
+from harness.core.errors import LabError, unexpected
+from harness.core.run import CommandFailed, run
 
 SECOND = 10**9
 
@@ -63,7 +64,7 @@ def test_a_program_may_clean_up_at_the_deadline(tmp_path: Path) -> None:
 def test_a_program_hears_of_the_end_of_the_lab(tmp_path: Path) -> None:
     heard = tmp_path / "heard"
     script = f"trap 'touch {heard}; exit' TERM; touch {tmp_path}/up; while :; do sleep 0.01; done"
-    lab = f"from harness.run import run; run(['sh', '-c', {script!r}], deadline=60)"
+    lab = f"from harness.core.run import run; run(['sh', '-c', {script!r}], deadline=60)"
     process = subprocess.Popen([sys.executable, "-c", lab])
     _wait_for(tmp_path / "up")
     process.kill()

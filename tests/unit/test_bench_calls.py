@@ -4,9 +4,9 @@
 import re
 from pathlib import Path
 
-from harness import bench_calls
-from harness.kv import KEYS, Store
-from harness.kvscript import CALLS, Call, Kind
+from harness.commands import bench_calls
+from harness.datapath.kv import KEYS, Store
+from harness.datapath.kv_script import CALLS, Call, Kind
 
 SOURCE = Path(__file__).parents[2] / "bpf-progs" / "bench_calls.h"
 HINTS = range(KEYS, KEYS + 3)

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.clone import DoesNotApply, check_out, clone, compose, listed, without
-from harness.errors import BadCall
-from harness.git import git
-from harness.patches import Commit, commits
-from harness.source import BASE_TAG
+from harness.artefacts.patches import Commit, commits
+from harness.artefacts.scratch_tree import DoesNotApply, check_out, clone, compose, listed, without
+from harness.artefacts.source import BASE_TAG
+from harness.core.errors import BadCall
+from harness.core.git import git
 
 LINES = [f"line {number}\n" for number in range(1, 41)]
 

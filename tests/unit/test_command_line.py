@@ -12,10 +12,10 @@ from invoke.collection import Collection
 from invoke.parser.context import ParserContext
 
 import tasks
-from harness import completion
-from harness.cli import Lab, main, rewrite
-from harness.config import ROOT
-from harness.verb import Group, Verb
+from harness.commands.cli import completion
+from harness.commands.cli.program import Lab, main, rewrite
+from harness.commands.cli.verb import Group, Verb
+from harness.core.workspace import ROOT
 
 VERBS: dict[str, Verb] = Collection.from_module(tasks).tasks
 COLUMNS = 80
@@ -77,7 +77,7 @@ def test_what_follows_two_dashes_keeps_its_quoting() -> None:
 def lab(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[object, str, str]:
     """The status, stdout and stderr of ./lab WORDS, run in this process."""
     with pytest.raises(SystemExit) as ended:
-        main(list(words))
+        main(list(words), tasks)
     printed = capsys.readouterr()
     return ended.value.code or 0, printed.out, printed.err
 

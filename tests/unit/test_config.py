@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from harness import config
-from harness.build import source_tree
-from harness.config import Layout, Selection, build_root, unfit
-from harness.errors import BadCall, LabError
+from harness.core import workspace
+from harness.core.errors import BadCall, LabError
+from harness.core.workspace import Layout, Selection, build_root, unfit
+from harness.machine.build import source_tree
 
 SHA256 = "0123456789abcdef" * 4
 
@@ -18,7 +18,7 @@ SHA256 = "0123456789abcdef" * 4
 def spaced(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     root = tmp_path / f"a{request.param}checkout"
     root.mkdir()
-    monkeypatch.setattr(config, "ROOT", root)
+    monkeypatch.setattr(workspace, "ROOT", root)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return root
 
@@ -26,7 +26,7 @@ def spaced(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
 def test_a_path_that_kbuild_takes_has_its_build_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(config, "ROOT", tmp_path)
+    monkeypatch.setattr(workspace, "ROOT", tmp_path)
     assert build_root() == tmp_path / "build"
 
 
@@ -37,7 +37,7 @@ def test_such_a_path_is_built_in(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     (tmp_path / name).mkdir()
-    monkeypatch.setattr(config, "ROOT", tmp_path / name)
+    monkeypatch.setattr(workspace, "ROOT", tmp_path / name)
     assert build_root() == tmp_path / name / "build"
     assert not unfit(tmp_path / name)
 
@@ -83,7 +83,7 @@ def test_a_cache_with_a_space_is_no_way_out(
     spaced: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "a cache"))
-    monkeypatch.setattr(config, "FALLBACK_CACHE", tmp_path / "fallback")
+    monkeypatch.setattr(workspace, "FALLBACK_CACHE", tmp_path / "fallback")
     assert build_root().parent == tmp_path / "fallback/kernel-patch-lab"
 
 
@@ -116,7 +116,7 @@ def test_what_makes_no_sense_together_is_refused(given: dict[str, object]) -> No
 
 
 def test_the_selection_is_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(config, "ROOT", tmp_path)
+    monkeypatch.setattr(workspace, "ROOT", tmp_path)
     assert Selection.load() == Selection()
     chosen = Selection(fragment="/my.config")
     chosen.save()

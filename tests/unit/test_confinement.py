@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from harness.confinement import Confinement, remedy
+from harness.machine.sandbox import Confinement, remedy
 
 USER = Confinement(root=False, container=False, seccomp=False, clone=1, apparmor=0, maximum=90000)
 ROOT = replace(USER, root=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.decode import Symbols
+from harness.artefacts.symbols import Symbols
 
 # As nm -n has it: two functions of the same name, one of them 0x90 bytes long.
 MAP = """\

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import bpftool, image, kbuild, progs
-from harness.config import Layout
+from harness.artefacts import bpf_programs, bpftool, image, kbuild
+from harness.core.workspace import Layout
 
 MAKE = """\
 for word; do case $word in OUTPUT=*) out=${word#*=} ;; esac; done
@@ -88,7 +88,7 @@ class Lab:
             case "bpftool":
                 return bpftool.tools(self.layout, self.root / "linux")
             case "programs":
-                return progs.programs(self.layout, kernel, tools)
+                return bpf_programs.programs(self.layout, kernel, tools)
             case "image":
                 return image.image(self.layout, kernel, tools)
         raise AssertionError(artefact)
@@ -111,11 +111,11 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
         program.chmod(0o755)
     (tmp_path / "calls").touch()
     monkeypatch.setenv("PATH", f"{tmp_path}/bin:/usr/bin:/bin")
-    monkeypatch.setattr(progs, "SOURCES", tmp_path / "bpf-progs")
+    monkeypatch.setattr(bpf_programs, "SOURCES", tmp_path / "bpf-progs")
     monkeypatch.setattr(image, "SOURCES", tmp_path / "images")
     client = image.Keys(tmp_path / "keys/id_ed25519", "public")
     monkeypatch.setattr(image, "keys", lambda layout: client)
-    for module in (bpftool, progs, image):
+    for module in (bpftool, bpf_programs, image):
         monkeypatch.setattr(module, "__file__", str(tmp_path / "recipe.py"))
     variant = tmp_path / "build/6.12"
     variant.mkdir(parents=True)

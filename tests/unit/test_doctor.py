@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from harness import doctor, host
-from harness.diagnosis import Facts, Finding, Storage, Trouble, diagnose, remedy
-from harness.errors import LabError
-from harness.host import CCACHE, NEEDS, Family, family, install_line
-from harness.qemu import Accelerator
-from harness.tap import TapUnavailable
+from harness.commands import doctor
+from harness.commands.diagnosis import Facts, Finding, Storage, Trouble, diagnose, remedy
+from harness.core import host
+from harness.core.errors import LabError
+from harness.core.host import CCACHE, NEEDS, Family, family, install_line
+from harness.machine.qemu import Accelerator
+from harness.machine.tap import TapUnavailable
 
 BREAKS, SLOWS, NONE = Trouble.BREAKS, Trouble.SLOWS, Trouble.NONE
 GOOD = Facts(

@@ -7,15 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from harness import emulator, environment, host, judge, keeping, qemu, suiterun, watch
-from harness.cli import main
-from harness.config import ROOT, Selection
-from harness.environment import APT, COMPILER, LAB, PIP, PROGRAM, TERMINAL, Kind
-from harness.errors import BadCall, LabError
-from harness.plan import Plan
-from harness.run import run
-from harness.snapshot import State
-from harness.vm import Access
+import tasks
+from harness.commands import suite_process, watch
+from harness.commands.cli.program import main
+from harness.core import environment, host
+from harness.core.environment import APT, COMPILER, LAB, PIP, PROGRAM, TERMINAL, Kind
+from harness.core.errors import BadCall, LabError
+from harness.core.run import run
+from harness.core.workspace import ROOT, Selection
+from harness.machine import keeper_process, qemu, qemu_process
+from harness.machine.plan import Plan
+from harness.machine.snapshot import State
+from harness.machine.vm import Access
+from harness.series import trial
 
 KINDS = {"apt": APT, "compiler": COMPILER, "lab": LAB, "pip": PIP, "program": PROGRAM,
          "terminal": TERMINAL}  # fmt: skip
@@ -117,7 +121,7 @@ def _spec(directory: Path) -> qemu.Spec:
 
 
 def test_so_has_qemu(hostile: None, stand_in: Path, tmp_path: Path) -> None:
-    with emulator.process(_spec(tmp_path)) as process:
+    with qemu_process.process(_spec(tmp_path)) as process:
         process.wait()
     assert _inherited(stand_in).isdisjoint(HOSTILE)
     assert "LAB_ACCEL" not in _inherited(stand_in)
@@ -128,11 +132,11 @@ def test_so_have_a_keeper_and_a_run_of_the_suite(
 ) -> None:
     access, state = Access(tmp_path / "key", "host"), State(tmp_path, "x")
     with pytest.raises(LabError):
-        keeping.start(tmp_path, Plan(Selection(), _spec(tmp_path), access, state))
+        keeper_process.start(tmp_path, Plan(Selection(), _spec(tmp_path), access, state))
     assert _inherited(stand_in).isdisjoint(HOSTILE)
     assert "PYTHONSAFEPATH=1" in stand_in.read_text()
     stand_in.unlink()
-    suiterun.SuiteRun([], tmp_path / "log")._process.wait(10)
+    suite_process.SuiteRun([], tmp_path / "log")._process.wait(10)
     assert _inherited(stand_in).isdisjoint(HOSTILE)
     assert "PYTHONSAFEPATH=1" in stand_in.read_text()
 
@@ -202,7 +206,7 @@ def test_verbs_that_build_in_processes_of_their_own_say_so_first(
     monkeypatch.setenv("ARCH", "arm64")
     with pytest.raises(BadCall, match="ARCH=arm64 is set"):
         watch.watch([])
-    with pytest.raises(BadCall, match="ARCH=arm64 is set"), judge.trial(Selection()):
+    with pytest.raises(BadCall, match="ARCH=arm64 is set"), trial.trial(Selection()):
         pass
 
 
@@ -223,6 +227,6 @@ def test_help_needs_no_build(
 ) -> None:
     monkeypatch.setenv("ARCH", "arm64")
     with pytest.raises(SystemExit) as ended:
-        main(["--help"])
+        main(["--help"], tasks)
     assert not ended.value.code
     assert capsys.readouterr().err == ""

@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from harness import evidence
-from harness.evidence import SHOWN, Evidence, Field, differences
-from harness.hints import Seen, seen
-from harness.journal import Journal
-from harness.packets import Frame
-from harness.skb import LAYOUT, SkbRecord
+from harness.datapath.hints import Seen, seen
+from harness.datapath.packets import Frame
+from harness.datapath.recorder import Journal
+from harness.datapath.skb import LAYOUT, SkbRecord
+from harness.testing import evidence
+from harness.testing.evidence import SHOWN, Evidence, Field, differences
 
 
 def record(number: int, **values: int) -> SkbRecord:
@@ -135,10 +135,10 @@ More of it.
 """
 import enum
 import pytest
-from harness.evidence import CONSOLE, JOURNAL
-from harness.journal import Journal
+from harness.testing.evidence import CONSOLE, JOURNAL
+from harness.datapath.recorder import Journal
 from tests.unit.test_evidence import Way, captured, record
-from harness.hints import Seen, seen
+from harness.datapath.hints import Seen, seen
 
 @pytest.fixture
 def records(request):

@@ -3,7 +3,7 @@
 
 import pytest
 
-from harness.expression import Range, Value, evaluate, names, tokens
+from harness.artefacts.kconfig_expression import Range, Value, evaluate, names, tokens
 
 VALUES = {
     "A": Value("bool", "y"),

@@ -10,14 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from harness import bisect, provenance
-from harness.clone import check_out, clone, compose, diff_of
-from harness.config import ROOT, Layout, Selection
-from harness.export import export
-from harness.git import git, look
-from harness.patches import apply, commits, is_dirty, parse_series
-from harness.run import CommandFailed, run
-from harness.source import BASE_TAG
+from harness.artefacts.patches import apply, commits, is_dirty, parse_series
+from harness.artefacts.scratch_tree import check_out, clone, compose, diff_of
+from harness.artefacts.source import BASE_TAG
+from harness.core.git import git, look
+from harness.core.run import CommandFailed, run
+from harness.core.workspace import ROOT, Layout, Selection
+from harness.series import bisect
+from harness.series.export import export
+from harness.testing import provenance
 
 
 def make_tree(tree: Path) -> Path:

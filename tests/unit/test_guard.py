@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.allow import Allowed, AllowList
-from harness.console import ConsoleFile
-from harness.guard import Guard, Interrupted, Why
+from harness.console.allowlist import Allowed, AllowList
+from harness.console.log import ConsoleFile
+from harness.testing.watchdog import Guard, Interrupted, Why
 
 REPORT = b"""[    1.000000][   T1] ------------[ cut here ]------------
 [    1.000001][   T1] WARNING: CPU: 0 PID: 1 at net/core/xdp.c:1 planted+0x0/0x10

@@ -8,17 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from harness import artefact, config, machines, vm
-from harness.build import Artefacts
-from harness.config import Layout, Selection
-from harness.held import held
-from harness.image import Image
-from harness.kbuild import LINKER, Kernel
-from harness.plan import remember
-from harness.progs import Programs
-from harness.qemu import Accelerator, shape
-from harness.snapshot import State
-from harness.vm import Access
+from harness.artefacts.bpf_programs import Programs
+from harness.artefacts.image import Image
+from harness.artefacts.kbuild import LINKER, Kernel
+from harness.core import artefact, workspace
+from harness.core.workspace import Layout, Selection
+from harness.machine import session, vm
+from harness.machine.build import Artefacts
+from harness.machine.held import held
+from harness.machine.plan import remember
+from harness.machine.qemu import Accelerator, shape
+from harness.machine.snapshot import State
+from harness.machine.vm import Access
 
 
 class Lab:
@@ -68,7 +69,7 @@ def _descriptors() -> int:
 
 @pytest.fixture
 def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
-    monkeypatch.setattr(config, "ROOT", tmp_path)
+    monkeypatch.setattr(workspace, "ROOT", tmp_path)
     Layout.of(Selection()).variant.mkdir(parents=True)
     return Lab(tmp_path)
 
@@ -121,8 +122,8 @@ def test_a_machine_that_was_replaced_leaves_its_successors_state_alone(
     artefacts = lab.build("first")
     remember(artefacts.plan)
     with held(artefacts) as first:
-        with machines._start(first.plan):
+        with session._start(first.plan):
             assert states == [artefacts.state]
         remember(lab.build("second").plan)
-        with machines._start(first.plan):
+        with session._start(first.plan):
             assert states[1:] == [None]

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from harness import foreign, fuzz, host, hosttests
-from harness.encodings import EMPTY, Cost, table
-from harness.errors import BadCall, LabError
-from harness.foreign import Kernel, compile_files
-from harness.host import Family, Need
-from harness.userspace import Platform, calls
+from harness.commands.bench_encodings import EMPTY, Cost, table
+from harness.core import host
+from harness.core.errors import BadCall, LabError
+from harness.core.host import Family, Need
+from harness.native import fuzz, host_tests, other_machines
+from harness.native.compiled import Platform, calls
+from harness.native.other_machines import Kernel, compile_files
 
 
 @pytest.fixture
@@ -39,9 +40,9 @@ def test_foreign_names_the_packages_that_are_missing(monkeypatch: pytest.MonkeyP
     there = Need("sh", "dash")
     lacks = Need("/nonexistent/libc.a", "libc6-dev-pdp11-cross")
     pdp11 = Platform("pdp11", "pdp11-gcc", needs=(Need("pdp11-gcc", "gcc-pdp11"), lacks, there))
-    monkeypatch.setattr(foreign, "PLATFORMS", (pdp11,))
+    monkeypatch.setattr(other_machines, "PLATFORMS", (pdp11,))
     with pytest.raises(LabError) as caught:
-        hosttests.host_tests(["foreign"])
+        host_tests.host_tests(["foreign"])
     assert caught.value.message == "missing on this machine: pdp11-gcc, /nonexistent/libc.a"
     assert caught.value.hint == "as root: apt-get install gcc-pdp11 libc6-dev-pdp11-cross"
     assert caught.value.status == 69
@@ -52,7 +53,7 @@ def test_fuzz_names_the_package_of_this_clang(bin_dir: Path) -> None:
     says = 'case $1 in *dir) echo /nonexistent/lib ;; *) echo "Debian clang version 19.1.7" ;; esac'
     stand_in(bin_dir / "clang", says)
     with pytest.raises(LabError) as caught:
-        hosttests.host_tests(["fuzz"])
+        host_tests.host_tests(["fuzz"])
     assert caught.value.message == (
         "missing on this machine: /nonexistent/lib/libclang_rt.fuzzer-x86_64.a"
     )
@@ -61,7 +62,7 @@ def test_fuzz_names_the_package_of_this_clang(bin_dir: Path) -> None:
 
 def test_other_words_are_refused() -> None:
     with pytest.raises(BadCall, match="host does not know fuzz foreign"):
-        hosttests.host_tests(["fuzz", "foreign"])
+        host_tests.host_tests(["fuzz", "foreign"])
 
 
 def test_each_input_to_begin_with_is_one_that_fuzz_c_takes_whole() -> None:

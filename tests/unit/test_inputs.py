@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import inputs
+from harness.artefacts import inputs
 
 READ = {
     "net/core/xdp.c": "read",

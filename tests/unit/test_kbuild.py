@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from harness import bpftool, kbuild, progs
-from harness.config import Layout
-from harness.errors import LabError
+from harness.artefacts import bpf_programs, bpftool, kbuild
+from harness.core.errors import LabError
+from harness.core.workspace import Layout
 
 
 @pytest.fixture
@@ -117,13 +117,13 @@ def _programs(layout: Layout, tmp_path: Path, types: str, kernel: str) -> None:
     libbpf = tmp_path / "libbpf.a"
     libbpf.touch()
     tools = bpftool.Tools(tmp_path / "bin/bpftool", include, libbpf)
-    progs.programs(layout, built, tools)
+    bpf_programs.programs(layout, built, tools)
 
 
 def test_programs_are_compiled_for_other_types_only(
     layout: Layout, calls: Path, tmp_path: Path
 ) -> None:
-    count = len(list(progs.SOURCES.glob("*.bpf.c")))
+    count = len(list(bpf_programs.SOURCES.glob("*.bpf.c")))
     _programs(layout, tmp_path, types="struct a;", kernel="one")
     assert len(calls.read_text().split()) == count
     _programs(layout, tmp_path, types="struct a;", kernel="another")

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import BadCall
-from harness.kconfig import dropped, parse, read_fragment
+from harness.artefacts.kconfig import dropped, parse, read_fragment
+from harness.core.errors import BadCall
 
 KCONFIG = """\
 source "drivers/Kconfig"

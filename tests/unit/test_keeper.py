@@ -16,14 +16,14 @@ from pathlib import Path
 
 import pytest
 
-from harness import keeper, keeping
-from harness.config import ROOT, Selection
-from harness.errors import LabError
-from harness.keeper import OtherVersion, Silent, Stopped
-from harness.plan import Plan
-from harness.qemu import Accelerator, Spec
-from harness.snapshot import State
-from harness.vm import Access
+from harness.core.errors import LabError
+from harness.core.workspace import ROOT, Selection
+from harness.machine import keeper, keeper_process
+from harness.machine.keeper import OtherVersion, Silent, Stopped
+from harness.machine.plan import Plan
+from harness.machine.qemu import Accelerator, Spec
+from harness.machine.snapshot import State
+from harness.machine.vm import Access
 
 ANSWER: dict[str, object] = {
     "pid": 1,
@@ -40,16 +40,16 @@ ANSWER: dict[str, object] = {
 ANSWERS = """
 import os, subprocess, sys
 from pathlib import Path
-from harness import keeping
+from harness.machine import keeper_process
 import json, signal
 directory, answer = Path(sys.argv[1]), json.loads(sys.argv[2])
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-keeping.LOOK = 0.05
+keeper_process.LOOK = 0.05
 qemu = subprocess.Popen(["sleep", "60"])
-with keeping.listening(directory) as server:
+with keeper_process.listening(directory) as server:
     print("there", flush=True)
     try:
-        keeping.serve(server, directory, qemu.pid, answer, [0])
+        keeper_process.serve(server, directory, qemu.pid, answer, [0])
     finally:
         qemu.kill()
 """
@@ -57,8 +57,8 @@ with keeping.listening(directory) as server:
 STRANGE = """
 import socket, sys
 from pathlib import Path
-from harness import keeping
-with keeping.listening(Path(sys.argv[1])) as server:
+from harness.machine import keeper_process
+with keeper_process.listening(Path(sys.argv[1])) as server:
     print("there", flush=True)
     for words in sys.argv[2:]:
         connection, _ = server.accept()
@@ -71,9 +71,9 @@ with keeping.listening(Path(sys.argv[1])) as server:
 BUSY = """
 import signal, sys, time
 from pathlib import Path
-from harness import keeping
+from harness.machine import keeper_process
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
-with keeping.listening(Path(sys.argv[1])):
+with keeper_process.listening(Path(sys.argv[1])):
     print("there", flush=True)
     time.sleep(60)
 """
@@ -156,7 +156,7 @@ def test_one_that_is_stopped_is_not_dead(tmp_path: Path, start: Start) -> None:
         keeper.ask(tmp_path)
     assert "./lab down" in silent.value.hint
     assert silent.value.status == 69
-    with pytest.raises(LabError, match="a VM already"), keeping.listening(tmp_path):
+    with pytest.raises(LabError, match="a VM already"), keeper_process.listening(tmp_path):
         pass
     assert keeper.is_there(tmp_path)
     assert keeper.stop(tmp_path) is Stopped.ENDED
@@ -247,7 +247,7 @@ def test_one_that_can_not_be_found_any_more_ends(tmp_path: Path, start: Start) -
 
 
 def test_who_says_nothing_does_not_keep_others_waiting(tmp_path: Path, start: Start) -> None:
-    assert 2 * keeping.QUESTION_DEADLINE < keeper.ANSWER_DEADLINE
+    assert 2 * keeper_process.QUESTION_DEADLINE < keeper.ANSWER_DEADLINE
     start(ANSWERS, json.dumps(ANSWER))
     with socket.socket(socket.AF_UNIX) as silent:
         silent.connect(keeper.socket_path(tmp_path))
@@ -275,7 +275,7 @@ def test_one_that_boots_is_there_and_is_stopped(
 
     def boot() -> None:
         try:
-            keeping.start(directory, plan)
+            keeper_process.start(directory, plan)
         except LabError as error:
             told.append(error)
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import LabError, TestsFailed
-from harness.kunit import judge, parse, promised
+from harness.core.errors import LabError, TestsFailed
+from harness.testing.kunit import judge, parse, promised
 
 KTAP = Path(__file__).parent / "ktap"
 PASSED = (KTAP / "passed.txt").read_text()

@@ -3,7 +3,7 @@
 
 import errno
 
-from harness.kv import NOEXIST, REPLACE, Store
+from harness.datapath.kv import NOEXIST, REPLACE, Store
 
 
 def test_its_bytes_are_two_maps_and_the_values_in_key_order() -> None:

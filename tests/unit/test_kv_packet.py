@@ -5,9 +5,9 @@ import errno
 import random
 from collections import Counter
 
-from harness.hints import Hints
-from harness.kvpacket import MAX_META, Packet, random_calls
-from harness.kvscript import (
+from harness.datapath.hints import Hints
+from harness.datapath.kv_packet import MAX_META, Packet, random_calls
+from harness.datapath.kv_script import (
     HW_HASH,
     HW_TIMESTAMP,
     HW_VLAN,

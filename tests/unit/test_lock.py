@@ -11,16 +11,20 @@ from typing import Any
 
 import pytest
 
-from harness import config, judge, keeper, lab, lock, repeat, suite, trace
-from harness.config import ROOT, Selection, build_root
-from harness.errors import LabError
-from harness.lock import Busy, locked, unused, used
+from harness.commands import lab, repeat, trace
+from harness.core import lock, workspace
+from harness.core.errors import LabError
+from harness.core.lock import Busy, locked, unused, used
+from harness.core.workspace import ROOT, Selection, build_root
+from harness.machine import keeper
+from harness.series import trial
+from harness.testing import suite
 
 # Says when it has it, and has it until its stdin ends.
 OTHER = """
 import sys
 from pathlib import Path
-from harness import lock
+from harness.core import lock
 context = getattr(lock, sys.argv[1])(Path(sys.argv[2]), *sys.argv[3:])
 with context:
     print("has it", flush=True)
@@ -55,7 +59,7 @@ class Other:
 @pytest.fixture(autouse=True)
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A lab of this test's own."""
-    monkeypatch.setattr(config, "ROOT", tmp_path)
+    monkeypatch.setattr(workspace, "ROOT", tmp_path)
 
 
 @contextlib.contextmanager
@@ -138,11 +142,11 @@ def test_tests_in_the_vm_have_it_for_themselves(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(keeper, "ask", ask)
     with pytest.raises(Reached), suite.booted_machine(Selection()):
         pass
-    assert not is_locked(config.machine_dir())
+    assert not is_locked(workspace.machine_dir())
 
 
 def test_boot_replaces_no_vm_in_which_tests_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    directory = config.machine_dir()
+    directory = workspace.machine_dir()
     stopped: list[Path] = []
     monkeypatch.setattr(keeper, "stop", stopped.append)
     with locked(directory, keeper.TESTED):
@@ -187,13 +191,13 @@ def test_a_trial_makes_what_it_shares_under_the_build_lock(
 
         return do
 
-    monkeypatch.setattr(judge, "source_tree", shared("tree"))
-    monkeypatch.setattr(judge, "_committed", shared("commits"))
-    monkeypatch.setattr(judge, "keys", shared("keys"))
-    monkeypatch.setattr(judge, "clone", lambda *_: None)
-    with judge.trial(Selection()) as trial:
+    monkeypatch.setattr(trial, "source_tree", shared("tree"))
+    monkeypatch.setattr(trial, "_committed", shared("commits"))
+    monkeypatch.setattr(trial, "keys", shared("keys"))
+    monkeypatch.setattr(trial, "clone", lambda *_: None)
+    with trial.trial(Selection()) as place:
         assert done == ["tree", "commits", "keys"]
         assert not is_locked(build_root())
-        assert is_locked(trial.tree.parent)
+        assert is_locked(place.tree.parent)
         assert is_used(build_root(), monkeypatch)
     assert not is_used(build_root(), monkeypatch)

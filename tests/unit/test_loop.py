@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What counts of several rounds: medians, and ratios to virtme-ng where it was measured."""
 
-from harness.loop import VIRTME_NG, judged
+from harness.commands.bench_loop import VIRTME_NG, judged
 
 
 def test_medians_and_ratios_to_virtme_ng() -> None:

@@ -7,9 +7,9 @@ from typing import Any, cast
 
 import pytest
 
-from harness.errors import LabError
-from harness.machines import Machines
-from harness.vm import Machine
+from harness.core.errors import LabError
+from harness.machine.session import Machines
+from harness.machine.vm import Machine
 
 
 class Events(list[str]):

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from harness import monitor
-from harness.monitor import Monitor, MonitorError
+from harness.machine import qmp
+from harness.machine.qmp import Monitor, MonitorError
 
 GREETING = b'{"QMP": {"version": {}, "capabilities": []}}\r\n'
 
@@ -72,7 +72,7 @@ def test_an_end_is_no_silence() -> None:
 
 
 def test_silence_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(monitor, "DEADLINE", 0.05)
+    monkeypatch.setattr(qmp, "DEADLINE", 0.05)
     ours, theirs = socket.socketpair()
     with ours, theirs, pytest.raises(MonitorError, match=r"says nothing.*greeting"):
         Monitor(ours)

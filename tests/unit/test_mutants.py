@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from harness import bisect, mutants, perpatch
-from harness.config import SERIES_ROOT, Selection
-from harness.errors import BadCall, LabError, TestsFailed
-from harness.git import git
-from harness.judge import Judgement, Outcome
-from harness.ledger import Case, Ledger
-from harness.patches import Commit, commits
-from harness.source import BASE_TAG
-from harness.userspace import ENCODING
+from harness.artefacts.patches import Commit, commits
+from harness.artefacts.source import BASE_TAG
+from harness.core.errors import BadCall, LabError, TestsFailed
+from harness.core.git import git
+from harness.core.workspace import SERIES_ROOT, Selection
+from harness.native.compiled import ENCODING
+from harness.series import bisect, mutants, per_patch
+from harness.series.results import Case, Ledger
+from harness.series.trial import Judgement, Outcome
 
 PASSED = Judgement(Outcome.PASSED, ("a", "b"), kernel="k")
 
@@ -60,7 +60,7 @@ class FakeTrial:
 @pytest.fixture
 def tree(series: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A base, and ten commits, of which number N appends the line N."""
-    monkeypatch.setattr("harness.config.build_root", lambda: tmp_path / "build")
+    monkeypatch.setattr("harness.core.workspace.build_root", lambda: tmp_path / "build")
     (tmp_path / "build" / "6.12").mkdir(parents=True)
     return series
 
@@ -157,7 +157,7 @@ def test_a_fault_in_the_encoding_is_given_to_the_host_first(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("harness.mutants.ENCODING", (Path("x"),))
+    monkeypatch.setattr("harness.series.mutants.ENCODING", (Path("x"),))
     planted(tmp_path, 5, "seen on the host, killed")
     planted(tmp_path, 8, "killed")
     trial = FakeTrial(tree, by_fault, of_encoding=by_host)
@@ -273,7 +273,7 @@ def test_which_tests_fall_with_a_patch(tree: Path, capsys: pytest.CaptureFixture
 
     trial = FakeTrial(tree, verdict, of_drivers)
     with pytest.raises(TestsFailed, match=r"no test needs 0003, 0007$"):
-        perpatch.run(ledger(trial), ["3", "4", "7", "8", "10"])
+        per_patch.run(ledger(trial), ["3", "4", "7", "8", "10"])
     lines = capsys.readouterr().out.splitlines()
     assert "0 first pass with it, does not apply (0004: x, hunk #1 of 1" in lines[1]
     assert "1 first pass with it, does not apply" in lines[2]

@@ -6,7 +6,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from harness.oracle import Rss, RssType, rss, toeplitz
+from harness.datapath.oracle import Rss, RssType, rss, toeplitz
 
 # "Verifying the RSS Hash Calculation", Windows driver documentation.
 KEY = bytes.fromhex(

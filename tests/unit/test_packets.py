@@ -9,9 +9,9 @@ from ipaddress import ip_address
 
 import pytest
 
-from harness import packets
-from harness.oracle import RssType, rss
-from harness.packets import KINDS, Flow, build, random_flow, random_flows
+from harness.datapath import packets
+from harness.datapath.oracle import RssType, rss
+from harness.datapath.packets import KINDS, Flow, build, random_flow, random_flows
 
 UDP4 = Flow("udp", ip_address("10.0.0.1"), ip_address("10.0.0.2"), 1000, 2000)
 DNS = Flow("udp", ip_address("10.0.0.1"), ip_address("10.0.0.2"), 1000, 53)
@@ -87,7 +87,7 @@ def test_the_same_flow_does_not_come_twice(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_scapy_is_imported_late_and_says_nothing() -> None:
     script = (
-        "import sys; from harness import packets\n"
+        "import sys; from harness.datapath import packets\n"
         "assert not any(name.startswith('scapy') for name in sys.modules)\n"
         "packets.build(packets.random_flows(1, seed=1)[0], 1)\n"
         "assert 'scapy.packet' in sys.modules and 'scapy.all' not in sys.modules\n"

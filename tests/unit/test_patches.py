@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.config import Layout
-from harness.errors import LabError
-from harness.git import git
-from harness.patches import apply, parse_series
-from harness.source import BASE_TAG
+from harness.artefacts.patches import apply, parse_series
+from harness.artefacts.source import BASE_TAG
+from harness.core.errors import LabError
+from harness.core.git import git
+from harness.core.workspace import Layout
 
 LINES = [f"line {number}" for number in range(1, 41)]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from scapy.layers.l2 import Ether
 from scapy.utils import rdpcap, wrpcap
 
-from harness.pcap import without_header
+from harness.testing.pcap import without_header
 
 ETHERNET = bytes.fromhex("ffffffffffff 525400000001 0800")
 FRAMES = [ETHERNET + bytes([number] * 60) for number in range(3)]

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from harness import config
-from harness.config import Layout, Selection
-from harness.plan import Plan, last, remember
-from harness.qemu import Accelerator, Spec
-from harness.snapshot import State
-from harness.vm import Access
+from harness.core import workspace
+from harness.core.workspace import Layout, Selection
+from harness.machine.plan import Plan, last, remember
+from harness.machine.qemu import Accelerator, Spec
+from harness.machine.snapshot import State
+from harness.machine.vm import Access
 
 SELECTION = Selection(fragment="/my config/\udcff", lane="debug")
 PLAN = Plan(
@@ -31,7 +31,7 @@ PLAN = Plan(
 @pytest.fixture
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where the plan is remembered."""
-    monkeypatch.setattr(config, "ROOT", tmp_path)
+    monkeypatch.setattr(workspace, "ROOT", tmp_path)
     variant = Layout.of(SELECTION).variant
     variant.mkdir(parents=True)
     return variant / "last-plan"

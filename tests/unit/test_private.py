@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from harness import artefact, config, image, private
-from harness.config import Layout, Selection, build_root, machine_dir
-from harness.errors import LabError
+from harness.artefacts import image
+from harness.core import artefact, private, workspace
+from harness.core.errors import LabError
+from harness.core.workspace import Layout, Selection, build_root, machine_dir
 
 pytestmark = pytest.mark.usefixtures("umask")
 
@@ -27,7 +28,7 @@ def mode(path: Path) -> int:
 
 @pytest.fixture
 def layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
-    monkeypatch.setattr(config, "ROOT", tmp_path)
+    monkeypatch.setattr(workspace, "ROOT", tmp_path)
     return Layout.of(Selection())
 
 
@@ -66,8 +67,8 @@ def fallback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A checkout that has nowhere else to build than among the temporary files."""
     root, cache = tmp_path / "a checkout", tmp_path / "cache-0"
     root.mkdir()
-    monkeypatch.setattr(config, "ROOT", root)
-    monkeypatch.setattr(config, "FALLBACK_CACHE", cache)
+    monkeypatch.setattr(workspace, "ROOT", root)
+    monkeypatch.setattr(workspace, "FALLBACK_CACHE", cache)
     monkeypatch.setenv("XDG_CACHE_HOME", str(root))
     return cache
 

@@ -4,7 +4,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from harness.qemu import Accelerator, Ram, Spec, argv, shape
+from harness.machine.qemu import Accelerator, Ram, Spec, argv, shape
 
 SPEC = Spec(
     kernel=Path("/b/vmlinux"),

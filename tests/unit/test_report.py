@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from harness import evidence, report
-from harness.errors import BadCall
-from harness.report import ALL, Cell, Report, hexdump
+from harness.core.errors import BadCall
+from harness.testing import evidence, report
+from harness.testing.report import ALL, Cell, Report, hexdump
 
 ABOUT = {"kernel": "6.12.1", "config": "0123456789ab", "tree": "<b> | c"}
 TESTS = '''
 """Hints & more."""
 import pytest
-from harness.evidence import CONSOLE, JOURNAL
-from harness.hints import Seen, seen
+from harness.testing.evidence import CONSOLE, JOURNAL
+from harness.datapath.hints import Seen, seen
 from tests.unit.test_evidence import Way, captured, record
 
 @pytest.fixture

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from harness import selection, series
-from harness.drivers import own_objects
-from harness.errors import BadCall
-from harness.patches import Commit
-from harness.review import complaints, of_a_kfunc, without_later
+from harness.artefacts.patches import Commit
+from harness.commands import patches
+from harness.core.errors import BadCall
+from harness.series import selection
+from harness.series.review import complaints, of_a_kfunc, without_later
+from harness.testing.drivers import own_objects
 
 # As gcc 12, sparse 0.6.4 and kernel-doc print them.
 PRINTED = """\
@@ -110,5 +111,5 @@ def test_a_number_that_is_none_is_answered_with_the_series(words: list[str]) -> 
 @pytest.mark.parametrize("words", [[], ["exprot"], ["export", "now"], ["check", "now"]])
 def test_a_bad_word_names_what_there_is(words: list[str]) -> None:
     with pytest.raises(BadCall) as caught:
-        series.run(words)
+        patches.run(words)
     assert f"./lab patches {words[0] if words[1:] else 'export'}" in caught.value.hint

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import run as module
-from harness.run import CommandFailed, run
+from harness.core import run as module
+from harness.core.run import CommandFailed, run
 
 LONG = 60  # seconds that what is left running holds the pipe
 SOON = 20.0  # seconds: far from the above, whatever else this machine does

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from harness import cli
-from harness.config import ROOT
-from harness.environment import LAB, of, of_tests
+import tasks
+from harness.commands.cli import program
+from harness.core.environment import LAB, of, of_tests
+from harness.core.workspace import ROOT
 
 REAL = Path(sys.executable).resolve()
 # Makes an environment whose python tells what it was called with; pip may fail.
@@ -44,8 +45,8 @@ class Checkout:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.place = directory / "checkout"
-        (self.place / "harness").mkdir(parents=True)
-        shutil.copy(ROOT / "harness/environment.py", self.place / "harness")
+        (self.place / "harness/core").mkdir(parents=True)
+        shutil.copy(ROOT / "harness/core/environment.py", self.place / "harness/core")
         (self.place / "requirements.lock").write_text("a==1\n")
         self.status(0)
         self.program("in-venv", IN_VENV)
@@ -198,7 +199,7 @@ def trapped(tmp_path: Path) -> tuple[Path, Path]:
     """A folder in which modules lie that must not be imported; the file that they would make."""
     folder, mark = tmp_path / "folder", tmp_path / "imported"
     (folder / "harness").mkdir(parents=True)
-    for name in (*NAMES, "harness/__init__", "harness/keeper", "harness/__main__"):
+    for name in (*NAMES, "harness/__init__", "harness/core", "harness/__main__"):
         (folder / f"{name}.py").write_text(TRAP.format(mark=str(mark)))
     return folder, mark
 
@@ -236,7 +237,7 @@ def test_nothing_is_imported_from_the_folder_where_it_is_called(
 @pytest.mark.parametrize(
     ("words", "status"),
     [
-        (["-m", "harness.keeping"], 1),  # it was given no order
+        (["-m", "harness.machine.keeper_process"], 1),  # it was given no order
         (["-m", "harness", "--help"], 0),
         (["-m", "pytest", "--version"], 0),
         (["-m", "mypy", "--version"], 0),
@@ -269,7 +270,7 @@ def test_nor_by_the_tests_workers(
     with of_tests():
         assert "PYTEST_ADDOPTS" not in os.environ
         done = subprocess.run(
-            [sys.executable, "-u", "-c", "import select, random, json, harness.qemu"],
+            [sys.executable, "-u", "-c", "import select, random, json, harness.machine.qemu"],
             cwd=folder,
             capture_output=True,
             timeout=60,
@@ -287,7 +288,7 @@ def test_invoke_reads_no_configuration_of_a_users(
     monkeypatch.setenv("INVOKE_TASKS_EXECUTOR_CLASS", "nothing.Such")
     monkeypatch.setenv("INVOKE_RUN_ECHO", "1")
     with pytest.raises(SystemExit) as ended:
-        cli.main(["patches", "exprot"])
+        program.main(["patches", "exprot"], tasks)
     assert not (tmp_path / "imported").exists()
     assert ended.value.code == 2
     assert "can't 'exprot'" in capsys.readouterr().err

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import skb
-from harness.packets import build, random_flows
+from harness.datapath import skb
+from harness.datapath.packets import build, random_flows
 
 HEADER = Path(__file__).parents[2] / "bpf-progs" / "skb_record.h"
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from harness.monitor import Monitor, MonitorError
-from harness.qemu import Accelerator, Spec
-from harness.snapshot import BLOCK, DEVICES, MANIFEST, RAM, Saved, State, Unusable
+from harness.machine.qemu import Accelerator, Spec
+from harness.machine.qmp import Monitor, MonitorError
+from harness.machine.snapshot import BLOCK, DEVICES, MANIFEST, RAM, Saved, State, Unusable
 
 SPEC = Spec(Path("k"), Path("i"), Accelerator("tcg", "c", "r"), Path("console"), -1, ())
 SIZE = 8 * BLOCK

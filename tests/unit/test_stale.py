@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from harness import kbuild, stale
-from harness.config import Layout
-from harness.errors import LabError
+from harness.artefacts import kbuild, stale
+from harness.core.errors import LabError
+from harness.core.workspace import Layout
 
 MAKEFILE = """\
 objects := $(O)/net/xdp.o $(O)/net/dev.o

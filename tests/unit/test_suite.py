@@ -10,8 +10,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from harness import keeper, suite
-from harness.config import Selection
+from harness.core.workspace import Selection
+from harness.machine import keeper
+from harness.testing import suite
 
 
 @pytest.fixture(autouse=True)

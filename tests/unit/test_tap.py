@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import tap
-from harness.tap import TapUnavailable, close_taps, open_taps
+from harness.machine import tap
+from harness.machine.tap import TapUnavailable, close_taps, open_taps
 
 HEADER = 10  # bytes of a struct virtio_net_hdr, as long as QEMU has not asked for 12
 FRAME = bytes.fromhex("525400123456 525400654321 0800") + bytes(range(46))

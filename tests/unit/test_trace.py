@@ -3,8 +3,8 @@
 
 import pytest
 
-from harness.errors import BadCall
-from harness.trace import trace
+from harness.commands.trace import trace
+from harness.core.errors import BadCall
 
 
 @pytest.mark.parametrize("words", [[], ["veth_xdp_rcv"], ["--", "tests/guest"]])

@@ -7,12 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from harness import clone, config, keeper, lab, patches
-from harness.config import Layout
-from harness.errors import BadCall
-from harness.export import FORMAT, export
-from harness.git import git
-from harness.source import BASE_TAG
+from harness.artefacts import patches, scratch_tree
+from harness.artefacts.source import BASE_TAG
+from harness.commands import lab
+from harness.core import workspace
+from harness.core.errors import BadCall
+from harness.core.git import git
+from harness.core.workspace import Layout
+from harness.machine import keeper
+from harness.series.export import FORMAT, export
 
 USER = {
     f"GIT_{who}_{what}": value
@@ -43,8 +46,8 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A build folder, as a build of a series of two patches leaves it; no VM runs."""
     series = tmp_path / "kernel-patches/6.12"
     series.mkdir(parents=True)
-    monkeypatch.setattr(config, "ROOT", tmp_path)
-    monkeypatch.setattr("harness.unsaved.SERIES_ROOT", series.parent)
+    monkeypatch.setattr(workspace, "ROOT", tmp_path)
+    monkeypatch.setattr("harness.series.unsaved.SERIES_ROOT", series.parent)
     monkeypatch.setattr(keeper, "stop", lambda *_: False)
     (tmp_path / ".gitignore").write_text("build\n")
     git(tmp_path, "init", "--quiet")  # where git looks that finds none further down
@@ -308,8 +311,8 @@ def test_what_the_labs_own_kill_left_is_no_work(root: Path) -> None:
 
 def test_a_clone_for_trials_is_nobodys_work(root: Path) -> None:
     trial = root / "6.12-trial/linux"
-    clone.clone(trial, root / "6.12/linux")
-    clone.check_out(trial, user(root / "6.12/linux", "rev-parse", "HEAD").strip())
+    scratch_tree.clone(trial, root / "6.12/linux")
+    scratch_tree.check_out(trial, user(root / "6.12/linux", "rev-parse", "HEAD").strip())
     commit(trial, 10)
     change(trial, 20)
     assert cleaned(root)

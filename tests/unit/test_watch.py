@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.suiterun import summary
-from harness.watch import in_order
+from harness.commands.suite_process import summary
+from harness.commands.watch import in_order
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.console import ConsoleFile
-from harness.witness import MAX_LINES, Splat, Witness
+from harness.console.log import ConsoleFile
+from harness.console.scanner import MAX_LINES, Splat, Witness
 
 CONSOLES = Path(__file__).parent / "consoles"
 BAD = sorted(path.stem for path in CONSOLES.glob("bad/*.log"))

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import paramiko
 import pytest
 
-from harness.guest import Address, Guest
+from harness.machine.ssh.guest import Address, Guest
 from tests.unit.ssh.sshd import Server, logged_in, new_private_key
 
 

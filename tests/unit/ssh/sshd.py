@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from paramiko.common import AUTH_FAILED, AUTH_SUCCESSFUL, MSG_CHANNEL_REQUEST, OPEN_SUCCEEDED
 
-from harness.channel import MAX_COMMAND
-from harness.guest import Address, Guest
+from harness.machine.ssh.channel import MAX_COMMAND
+from harness.machine.ssh.guest import Address, Guest
 
 BIG = bytes(range(256)) * 8192  # 2 MiB, more than any window between the two ends
 # What dropbear has words for, signames[] in svr-chansession.c: those of RFC 4254.
@@ -48,7 +48,7 @@ class Server(paramiko.ServerInterface):
             except OSError:
                 return
             transport = paramiko.Transport(connection)
-            transport.set_log_channel("harness.guest.paramiko")
+            transport.set_log_channel("kernel-patch-lab.paramiko")
             transport.add_server_key(self.host_key)
             handlers: dict[int, Any] = transport._channel_handler_table  # type: ignore[attr-defined]
             transport._channel_handler_table = {  # type: ignore[attr-defined]

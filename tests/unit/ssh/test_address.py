@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.address import Address
+from harness.machine.ssh.address import Address
 
 ADDRESS = Address("127.0.0.1", 4222, Path("/lab/build/keys/id_ed25519"), "ssh-ed25519 AAAA")
 

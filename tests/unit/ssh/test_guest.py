@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.channel import MAX_COMMAND, Wrapped, wrap
-from harness.errors import LabError
-from harness.guest import (
+from harness.core.errors import LabError
+from harness.machine.ssh.channel import MAX_COMMAND, Wrapped, wrap
+from harness.machine.ssh.guest import (
     Address,
     Completed,
     Guest,
@@ -164,7 +164,7 @@ def test_a_guest_that_vanishes_is_one_clear_error(
     guest.close()
     assert capfd.readouterr() == ("", "")
     # Nor would it be printed where, unlike here, nobody has set up logging.
-    logger = logging.getLogger("harness.guest.paramiko")
+    logger = logging.getLogger("kernel-patch-lab.paramiko")
     assert logger.handlers and not logger.propagate
 
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from harness import hangup
-from harness.address import Address
-from harness.config import ROOT
-from harness.guest import Guest, GuestGone
+from harness.core.workspace import ROOT
+from harness.machine.ssh import hangup
+from harness.machine.ssh.address import Address
+from harness.machine.ssh.guest import Guest, GuestGone
 from tests.unit.ssh.sshd import TIMEOUT, Server, logged_in
 
 QUIET = "</dev/null >/dev/null 2>&1"  # as a daemon's, so that its command ends
@@ -123,7 +123,7 @@ CLIENT = """
 import signal
 import sys
 from pathlib import Path
-from harness.guest import Address
+from harness.machine.ssh.guest import Address
 from tests.unit.ssh.sshd import logged_in
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # ignored below nohup(1), as is
 signal.signal(signal.SIGINT, signal.default_int_handler)  # this one behind a shell's &

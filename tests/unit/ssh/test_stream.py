@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.channel import _Worker
-from harness.guest import Guest
-from harness.terminal import Left
+from harness.machine.ssh.channel import _Worker
+from harness.machine.ssh.guest import Guest
+from harness.machine.ssh.terminal import Left
 from tests.unit.ssh.sshd import BIG, TIMEOUT, Server
 
 

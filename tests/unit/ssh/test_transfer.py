@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from harness import transfer
-from harness.archive import pack, unpack, unpack_files
-from harness.errors import BadCall, LabError
-from harness.guest import Guest, GuestCommandFailed
+from harness.core.errors import BadCall, LabError
+from harness.machine.ssh import transfer
+from harness.machine.ssh.archive import pack, unpack, unpack_files
+from harness.machine.ssh.guest import Guest, GuestCommandFailed
 from tests.unit.ssh.sshd import BIG, TIMEOUT, Server
 
 

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the verbs do. tasks.py wires them to the command line."""
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from harness.core import progress
+from harness.core.errors import EXIT_INTERRUPTED, BadCall, LabError
+from harness.core.lock import Busy, locked, unused
+from harness.core.progress import say, step
+from harness.core.workspace import Selection, build_root, machine_dir
+from harness.machine import keeper, keeper_process, vm
+from harness.machine.build import Artefacts, build
+from harness.machine.held import built
+from harness.machine.session import early, starter
+from harness.machine.ssh.terminal import Left
+from harness.machine.tap import TapUnavailable, close_taps, open_taps
+from harness.testing import drivers
+
+
+def build_selected(selection: Selection) -> Artefacts:
+    """Build, and make this what boot and test use from now on; the drivers' lane is a verdict."""
+    if selection.lane == drivers.LANE:
+        return drivers.verify(selection)
+    with locked(build_root()):
+        artefacts = build(selection)
+        selection.save()
+    return artefacts
+
+
+def boot() -> keeper.Running:
+    """Have the current kernel and image running; replaces a VM that runs older ones."""
+    directory = machine_dir()
+    with locked(build_root()):
+        artefacts = build(Selection.load())
+        running = _kept(directory)
+        remedied = running is not None and bool(running.no_tap) and _tap_can_be_had()
+        if running and running.fingerprint == artefacts.fingerprint and not remedied:
+            say(f"boot      kept the VM that runs already (QEMU is process {running.qemu_pid})")
+            return running
+        if running:
+            why = (
+                "has no tap, which can be had now" if remedied else "runs an older kernel or image"
+            )
+            say(f"boot      replacing a VM that {why}")
+            _replace(directory)
+        accelerator = artefacts.accelerator
+        with step("boot", f"under {accelerator.name}: {accelerator.reason}") as current:
+            running = keeper_process.start(directory, artefacts.plan)
+            up = "restored" if running.restored else "up"
+            current.note = f"{up} under {accelerator.name}: {accelerator.reason}"
+    if running.remark:
+        say(f"boot      {running.remark}")
+    if running.no_tap:
+        say(f"boot      eth1 is missing: {running.no_tap}")
+    say(f"          ./lab shell, or: {running.address.how_to_reach()}")
+    say(f"          console: {running.console}")
+    return running
+
+
+def _kept(directory: Path) -> keeper.Running | None:
+    """The VM that runs, if this version of the lab can use it; another version's is stopped."""
+    try:
+        return keeper.ask(directory)
+    except keeper.OtherVersion:
+        say("boot      replacing a VM of another version of the lab")
+        _replace(directory)
+        return None
+
+
+def _replace(directory: Path) -> None:
+    """Stop a VM for another one's sake: not under somebody's tests."""
+    try:
+        with locked(directory, keeper.TESTED, wait=False):
+            keeper.stop(directory)
+    except Busy as error:
+        raise LabError(error.message, hint="wait for it, or ./lab down boot") from None
+
+
+def _tap_can_be_had() -> bool:
+    try:
+        (tap,) = open_taps()
+    except TapUnavailable:
+        return False
+    close_taps([tap])
+    return True
+
+
+def down() -> None:
+    """Stop the VM, and say so when there was none."""
+    say(f"down      {keeper.stop(machine_dir()).value}")
+
+
+@contextmanager
+def _in_guest() -> Iterator[vm.Machine]:
+    running = keeper.ask(machine_dir())
+    if running is None:
+        raise BadCall("no VM is running", hint="./lab boot")
+    with keeper.attached(running, machine_dir()) as machine:
+        yield machine
+
+
+def shell(command: str | None) -> int:
+    """A prompt in the guest, or a shell's line there; returns its exit status.
+
+    Without a VM that runs: in one of its own, for as long as this takes.
+    """
+    progress.use_stderr()
+    running = keeper.ask(machine_dir())
+    try:
+        with keeper.attached(running, machine_dir()) if running else _own_machine() as machine:
+            if command is None:
+                return machine.guest.interact()
+            streams = sys.stdin.buffer, sys.stdout.buffer, sys.stderr.buffer
+            return machine.guest.stream(command, *streams)
+    except Left:  # a guest that hangs, perhaps: no last words to it
+        return EXIT_INTERRUPTED
+
+
+@contextmanager
+def _own_machine() -> Iterator[vm.Machine]:
+    selection = Selection.load()
+    with (
+        early(selection) as started,
+        built(selection) as artefacts,
+        starter(artefacts.plan, early=started)() as machine,
+    ):
+        yield machine
+
+
+def put(paths: Sequence[str]) -> None:
+    """Copy files and folders, all but the last, into the guest's folder that is the last."""
+    if len(paths) < 2:
+        raise BadCall("put takes files and a folder of the guest", hint="./lab put FILE... DIR")
+    *files, directory = paths
+    with _in_guest() as machine:
+        machine.guest.put([Path(file) for file in files], directory)
+
+
+def get(paths: Sequence[str]) -> None:
+    """Copy files and folders of the guest, all but the last, into the folder that is the last."""
+    if len(paths) < 2:
+        raise BadCall("get takes files of the guest and a folder", hint="./lab get FILE... DIR")
+    *files, directory = paths
+    with _in_guest() as machine:
+        machine.guest.get(files, Path(directory))
+
+
+def clean(everything: bool) -> None:
+    """Remove what was built; with `everything` also sources and keys. Says how much.
+
+    Raises BadCall, before anything is removed, if work would be lost.
+    """
+    from harness.series import unsaved
+
+    root = build_root()
+    with locked(root), unused(root):
+        unsaved.refuse(root)
+        keeper.stop(machine_dir())
+        before = shutil.disk_usage(root).free
+        for path in sorted(root.iterdir()):
+            keep = path.name == "lock" or (
+                not everything and path.name in ("downloads", "keys", "selection.json")
+            )
+            if not keep and path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            elif not keep:
+                path.unlink()
+        freed = shutil.disk_usage(root).free - before
+    say(f"clean     {freed / 2**30:.1f} GiB freed in {os.fspath(root)}")

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the words behind `patches` do with the series."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from harness.artefacts import patches
+from harness.artefacts.scratch_tree import DoesNotApply, clone, listed, without
+from harness.core.errors import BadCall, LabError
+from harness.core.lock import locked
+from harness.core.progress import say
+from harness.core.workspace import Base, Layout, Selection, build_root
+from harness.machine.build import build, origin, source_tree
+from harness.series import bisect as bisect_
+from harness.series import export as export_
+from harness.series import review
+from harness.series.selection import numbers, of_series
+
+PLACE = "part"
+
+
+def run(words: Sequence[str]) -> None:
+    """Do what the first word says with the others. Raises BadCall if it says nothing known."""
+    name, rest = (words[0], words[1:]) if words else ("", ())
+    if name not in SUBVERBS:
+        known = "\n      ".join(f"./lab patches {usage}" for usage, _ in SUBVERBS.values())
+        wrong = f"patches can't {name!r}" if name else "patches takes a word that says what to do"
+        raise BadCall(wrong, hint=known)
+    SUBVERBS[name][1](rest)
+
+
+def export(words: Sequence[str]) -> None:
+    """Write the commits of the tree back as the series' files."""
+    if words:
+        raise BadCall("export takes no words", hint="./lab patches export")
+    selection = of_series()
+    with locked(build_root()):
+        layout = Layout.of(selection)
+        if not (layout.linux / ".git").exists():
+            raise BadCall("there is no tree with the series yet", hint="./lab build")
+        export_.export(layout, Base.load(selection.base).series_dir)
+
+
+def check(words: Sequence[str]) -> None:
+    """Review each patch: style, builds, warnings."""
+    if words:
+        raise BadCall("check takes no words", hint="./lab patches check")
+    review.check(of_series())
+
+
+def drop(words: Sequence[str]) -> None:
+    """Build the series without these patches; boot and test use that, until the next build."""
+    _experiment("drop", words, lambda named, everything: named)
+
+
+def only(words: Sequence[str]) -> None:
+    """Build only these patches of the series; boot and test use that, until the next build."""
+    _experiment("only", words, lambda named, everything: everything - named)
+
+
+def bisect(words: Sequence[str]) -> None:
+    """Find the patch, or the commit, from which on tests fail or pass."""
+    bisect_.bisect(Selection.load(), words)
+
+
+def _experiment(
+    name: str, words: Sequence[str], choose: Callable[[set[int], set[int]], set[int]]
+) -> None:
+    selection = of_series()
+    with locked(build_root()):
+        commits = patches.commits(source_tree(selection))
+        dropped = choose(numbers(name, words, commits), set(range(1, len(commits) + 1)))
+        apart = replace(selection, place=PLACE)
+        layout = Layout.of(apart)
+        layout.source.mkdir(parents=True, exist_ok=True)
+        clone(layout.linux, origin(apart))
+        try:
+            commit = without(layout.linux, commits, dropped)
+        except DoesNotApply as error:
+            subject = commits[int(error.name) - 1].subject
+            lacks = f"without {listed(dropped)}" if name == "drop" else "on those that are named"
+            what = f"{error.name} ({subject}) does not apply {lacks}: {error.why}"
+            leave = f"drop {error.name} as well" if name == "drop" else f"leave {error.name} out"
+            raise LabError(what, hint=f"{leave}, or have what it builds on") from None
+        apart = replace(apart, commit=commit)
+        build(apart)
+        apart.save()
+    say("patches   boot and test take this one; ./lab build goes back to the whole series")
+
+
+SUBVERBS: dict[str, tuple[str, Callable[[Sequence[str]], None]]] = {
+    "export": ("export", export),
+    "check": ("check", check),
+    "drop": ("drop N...", drop),
+    "only": ("only N...", only),
+    "bisect": ("bisect [GOOD BAD --] TEST...", bisect),
+}

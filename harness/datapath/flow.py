@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Packets of one flow, which GRO may merge: sent in one batch, and the skbs that came of them.
+
+What is stored for a packet is chosen by its number in the flow; no packet has an id of its own.
+"""
+
+import enum
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from harness.datapath.bpf import BPFCALL, Bpf, Object, attach, observe, u32, update
+from harness.datapath.devices import Giving, Tap
+from harness.datapath.kv_script import Call, scripts
+from harness.datapath.packets import DESTINATION, Frame, frame
+from harness.datapath.topology import TAP, devmap, veth
+
+PROGRAM = Object("kv_flow")
+OBSERVER = Object("flow_observer")
+# struct flow_record in bpf-progs/flow_record.h
+KEYS, DATA = 8, 2048
+RECORD = struct.Struct(f"<Q{KEYS}Q{KEYS}iIIIIHBB{DATA + 4}x")
+RECORD_DATA = RECORD.size - DATA - 4
+SECONDS = 10
+PAYLOAD = 100  # bytes of a packet
+ID = 0x4F57
+END = "v1"  # where frames of the tap become skbs
+NEAR, HERE = "10.1.0.1", "10.1.0.2"
+
+
+class Flow(enum.Enum):
+    """What the flow is of, and with it where its skbs are looked at."""
+
+    TCP = "TCP over IPv4, at v1"
+    UDP = "UDP over IPv4, at v1"
+    GRE = "TCP over IPv4 in GRE, at the tunnel's device behind v1"
+    GRE_KEYS = "the same, with a GRE key that every four packets have"
+
+    @property
+    def headers(self) -> int:
+        """Bytes in front of an skb's payload, where it is looked at."""
+        return 14 + 20 + (8 if self is Flow.UDP else 20)
+
+    @property
+    def end(self) -> str:
+        """The device there."""
+        return "g1" if self in (Flow.GRE, Flow.GRE_KEYS) else END
+
+    def lines(self) -> list[str]:
+        """Lines that have END take the flow's packets."""
+        match self:
+            case Flow.TCP:
+                return []
+            case Flow.UDP:
+                return [f"ethtool -K {END} rx-udp-gro-forwarding on"]
+            case Flow.GRE | Flow.GRE_KEYS:
+                ends = "external" if self is Flow.GRE_KEYS else f"local {HERE} remote {NEAR}"
+                return [
+                    f"ip link set dev {END} address {DESTINATION}",
+                    f"ip address add {HERE}/24 dev {END}",
+                    f"ip link add {self.end} type gretap {ends}",
+                    f"ip link set dev {self.end} up",
+                ]
+
+    def packet(self, number: int) -> Frame:
+        """One of its packets."""
+        from scapy.layers.inet import IP, TCP, UDP
+        from scapy.layers.l2 import GRE
+        from scapy.packet import Raw
+
+        ip = IP(src=NEAR, dst=HERE, id=number + 1, flags="DF")
+        if self is Flow.UDP:
+            return frame(ip / UDP(sport=1111, dport=2222) / payload(number), ID)
+        tcp = TCP(sport=1111, dport=2222, flags="A", seq=1000 + number * PAYLOAD, ack=1)
+        plain = frame(ip / tcp / payload(number), ID)
+        if self is Flow.TCP:
+            return plain
+        outer = IP(src=NEAR, dst=HERE, id=number + 1, flags="DF", proto=47)
+        if self is Flow.GRE:
+            gre = GRE(proto=0x6558)
+        else:
+            gre = GRE(proto=0x6558, key_present=1, key=number // 4)
+        return frame(outer / gre / Raw(plain.data), ID)
+
+
+@dataclass(frozen=True)
+class Merged:
+    """One skb of the flow. packets: their numbers; values: by key, what is stored."""
+
+    packets: tuple[int, ...]
+    values: Mapping[int, bytes]
+    hash: int
+    vlan_tci: int | None
+    hwtstamp: int
+
+
+def payload(number: int) -> bytes:
+    """A packet's own, its number in front."""
+    return number.to_bytes(2, "big") + bytes((number * 7 + at) & 0xFF for at in range(PAYLOAD - 2))
+
+
+def flow_through(
+    bpf: Bpf,
+    stored: Mapping[int, Sequence[Call]],
+    count: int,
+    *,
+    flow: Flow = Flow.TCP,
+    keys: Sequence[int] = range(KEYS),
+    lines: Sequence[str] = (),
+) -> list[Merged]:
+    """Send a flow over a tap, whose program stores and redirects, to a veth with GRO.
+
+    stored: the calls for each packet that has some. keys: that are looked at. lines: that run
+    when all is made, and before anything is sent.
+    Returns the skbs in the order they came; raises ValueError if bytes were lost or changed.
+    """
+    bpf.run(
+        [
+            *veth(napi=False),
+            f"ethtool -K {END} gro on",
+            *flow.lines(),
+            f"ip tuntap add dev {TAP} mode tap",
+            f"ip link set dev {TAP} up",
+            PROGRAM.load(),
+            *devmap(PROGRAM),
+            *scripts(PROGRAM, stored),
+            OBSERVER.load(),
+            *observe(OBSERVER.program("flow_observer"), flow.end),
+            *update(
+                OBSERVER.map("keys"),
+                {u32(at): struct.pack("<Q", key) for at, key in enumerate(keys)},
+            ),
+            *lines,
+            attach(PROGRAM.program("to_dev"), TAP),
+        ]
+    )
+    Tap(TAP, bpf, Giving.VHOST).send([flow.packet(number) for number in range(count)])
+    bpf.run([f"{BPFCALL} await {OBSERVER.maps} {count} {SECONDS}"])
+    (counts,) = bpf.dump(OBSERVER.map("counts")).values()
+    seen = int.from_bytes(counts[:4], "little")
+    records = bpf.dump(OBSERVER.map("records"))
+    merged = [_merged(records[u32(at)], keys, flow.headers) for at in range(seen)]
+    came = sorted(number for skb in merged for number in skb.packets)
+    if came != list(range(count)):
+        raise ValueError(f"of packets 0 to {count - 1} these came: {came}")
+    return merged
+
+
+def _merged(raw: bytes, keys: Sequence[int], headers: int) -> Merged:
+    hwtstamp, *rest = RECORD.unpack(raw)
+    values, returned = rest[:KEYS], rest[KEYS : 2 * KEYS]
+    length, count, hash_, data_len, vlan_tci, vlan_present, _ = rest[2 * KEYS :]
+    data = raw[RECORD_DATA : RECORD_DATA + data_len][headers:]
+    pieces = [data[at : at + PAYLOAD] for at in range(0, len(data), PAYLOAD)]
+    numbers = tuple(int.from_bytes(piece[:2], "big") for piece in pieces)
+    if length != data_len or len(numbers) != count or pieces != [payload(n) for n in numbers]:
+        raise ValueError(f"an skb of {count} packets has {length} bytes: {data.hex()}")
+    return Merged(
+        numbers,
+        {
+            key: values[at].to_bytes(8, "little")[: returned[at]]
+            for at, key in enumerate(keys)
+            if returned[at] > 0
+        },
+        hash_,
+        vlan_tci if vlan_present else None,
+        hwtstamp,
+    )

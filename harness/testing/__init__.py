@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""How a verdict comes about: pytest's plugins, and what they are given."""
