@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """An skb as tests see it: the twin of struct skb_record in bpf-progs/skb_record.h.
 
-tests/unit/test_skb_record.py holds names, sizes and offsets of the two together.
+tests/unit/datapath/test_skb.py holds names, sizes and offsets of the two together.
 """
 
 import struct

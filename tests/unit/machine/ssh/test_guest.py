@@ -24,7 +24,7 @@ from harness.machine.ssh.guest import (
     GuestGone,
     GuestTimeout,
 )
-from tests.unit.ssh.sshd import BIG, TIMEOUT, Server, logged_in, new_key, new_private_key
+from tests.unit.machine.ssh.sshd import BIG, TIMEOUT, Server, logged_in, new_key, new_private_key
 
 
 def test_wrap_keeps_the_command() -> None:

@@ -9,7 +9,7 @@ import paramiko
 import pytest
 
 from harness.machine.ssh.guest import Address, Guest
-from tests.unit.ssh.sshd import Server, logged_in, new_private_key
+from tests.unit.machine.ssh.sshd import Server, logged_in, new_private_key
 
 
 @pytest.fixture(scope="module")

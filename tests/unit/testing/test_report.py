@@ -18,7 +18,7 @@ TESTS = '''
 import pytest
 from harness.testing.evidence import CONSOLE, JOURNAL
 from harness.datapath.hints import Seen, seen
-from tests.unit.test_evidence import Way, captured, record
+from tests.unit.testing.test_evidence import Way, captured, record
 
 @pytest.fixture
 def records(request):

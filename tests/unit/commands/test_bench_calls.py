@@ -8,7 +8,7 @@ from harness.commands import bench_calls
 from harness.datapath.kv import KEYS, Store
 from harness.datapath.kv_script import CALLS, Call, Kind
 
-SOURCE = Path(__file__).parents[2] / "bpf-progs" / "bench_calls.h"
+SOURCE = Path(__file__).parents[3] / "bpf-progs" / "bench_calls.h"
 HINTS = range(KEYS, KEYS + 3)
 
 

@@ -137,7 +137,7 @@ import enum
 import pytest
 from harness.testing.evidence import CONSOLE, JOURNAL
 from harness.datapath.recorder import Journal
-from tests.unit.test_evidence import Way, captured, record
+from tests.unit.testing.test_evidence import Way, captured, record
 from harness.datapath.hints import Seen, seen
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from harness.core.workspace import ROOT
 from harness.machine.ssh import hangup
 from harness.machine.ssh.address import Address
 from harness.machine.ssh.guest import Guest, GuestGone
-from tests.unit.ssh.sshd import TIMEOUT, Server, logged_in
+from tests.unit.machine.ssh.sshd import TIMEOUT, Server, logged_in
 
 QUIET = "</dev/null >/dev/null 2>&1"  # as a daemon's, so that its command ends
 
@@ -124,7 +124,7 @@ import signal
 import sys
 from pathlib import Path
 from harness.machine.ssh.guest import Address
-from tests.unit.ssh.sshd import logged_in
+from tests.unit.machine.ssh.sshd import logged_in
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # ignored below nohup(1), as is
 signal.signal(signal.SIGINT, signal.default_int_handler)  # this one behind a shell's &
 host, port, key, host_key = sys.argv[1:]

@@ -12,7 +12,7 @@ import pytest
 from harness.datapath import skb
 from harness.datapath.packets import build, random_flows
 
-HEADER = Path(__file__).parents[2] / "bpf-progs" / "skb_record.h"
+HEADER = Path(__file__).parents[3] / "bpf-progs" / "skb_record.h"
 
 Layout = dict[str, tuple[int, int]]
 

@@ -18,7 +18,7 @@ import pytest
 from harness.machine.ssh.channel import _Worker
 from harness.machine.ssh.guest import Guest
 from harness.machine.ssh.terminal import Left
-from tests.unit.ssh.sshd import BIG, TIMEOUT, Server
+from tests.unit.machine.ssh.sshd import BIG, TIMEOUT, Server
 
 
 def test_stream_does_not_wait_for_input_after_the_end(guest: Guest) -> None:

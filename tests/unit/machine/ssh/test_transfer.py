@@ -13,7 +13,7 @@ from harness.core.errors import BadCall, LabError
 from harness.machine.ssh import transfer
 from harness.machine.ssh.archive import pack, unpack, unpack_files
 from harness.machine.ssh.guest import Guest, GuestCommandFailed
-from tests.unit.ssh.sshd import BIG, TIMEOUT, Server
+from tests.unit.machine.ssh.sshd import BIG, TIMEOUT, Server
 
 
 def test_put_and_get_return_the_same(guest: Guest, tmp_path: Path) -> None:
