@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A VM that `boot` leaves running, and whose keeper is stopped: it is found, and ended."""
+"""A VM that `boot` leaves running: its keeper stopped, it is found; killed, all of it is gone."""
 
+import contextlib
 import os
 import select
 import signal
@@ -11,6 +12,7 @@ import pytest
 
 from harness.machine import keeper, keeper_process
 from harness.machine.keeper import Running, Silent, Stopped
+from harness.machine.ssh.address import GuestGone
 from harness.testing.fixtures import Bench
 
 pytestmark = [pytest.mark.slow, pytest.mark.unchanged]
@@ -38,3 +40,19 @@ def test_stopped_it_is_there_and_ends_with_its_qemu(running: Running, tmp_path: 
     assert select.select([qemu], [], [], 10)[0]
     os.close(qemu)
     assert keeper.ask(tmp_path) is None
+
+
+def test_killed_it_takes_all_of_the_vm_with_it(running: Running, tmp_path: Path) -> None:
+    """QEMU, which holds the tap; the forwarded port; and none is running for who asks."""
+    running.close()
+    with contextlib.closing(running.address.knock(10)) as connection:
+        assert connection.recv(4) == b"SSH-"
+    ends = [os.pidfd_open(pid) for pid in (running.qemu_pid, running.pid)]
+    os.kill(running.pid, signal.SIGKILL)
+    for end in ends:
+        assert select.select([end], [], [], 10)[0]
+        os.close(end)
+    with pytest.raises(GuestGone):
+        running.address.knock(10)
+    assert keeper.ask(tmp_path) is None
+    assert keeper.stop(tmp_path) is Stopped.NONE

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """No tap: for each reason that was seen, the remedy that helps there."""
 
+import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from harness.machine import sandbox
 from harness.machine.sandbox import Confinement, remedy
 
 USER = Confinement(root=False, container=False, seccomp=False, clone=1, apparmor=0, maximum=90000)
@@ -51,7 +54,38 @@ def test_a_host_is_not_told_of_containers() -> None:
     assert not [line for line in told if "container" in line]
 
 
-def test_what_is_gathered_is_of_this_process() -> None:
+def test_what_is_gathered_is_of_this_process(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Told by other programs, and where this machine lacks a setting, by a made-up one."""
     here = Confinement.gather()
-    assert here.maximum is None or here.maximum >= 0
-    assert here == Confinement.gather()
+    status = subprocess.run(["grep", "Seccomp:", "/proc/self/status"], capture_output=True)
+    assert here.seccomp == (status.stdout.split()[1] == b"2")
+    asked = ["sysctl", "-n", "user.max_user_namespaces"]
+    told = subprocess.run(asked, capture_output=True)
+    assert here.maximum == (int(told.stdout) if told.returncode == 0 else None)
+    for name, value in (
+        ("kernel/unprivileged_userns_clone", "0"),
+        ("kernel/apparmor_restrict_unprivileged_userns", "1"),
+        ("user/max_user_namespaces", "many"),
+    ):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(f"{value}\n")
+    monkeypatch.setattr(sandbox, "SYSCTL", tmp_path)
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    gathered = Confinement.gather()
+    assert (gathered.clone, gathered.apparmor, gathered.maximum) == (0, 1, None)
+    assert not gathered.root
+
+
+@pytest.mark.parametrize("by", ["variable", "file", "nothing"])
+def test_a_container_is_known_by_its_marks(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, by: str
+) -> None:
+    monkeypatch.setattr(sandbox, "CONTAINER_FILES", (tmp_path / "none", tmp_path / "mark"))
+    monkeypatch.delenv("container", raising=False)
+    if by == "variable":
+        monkeypatch.setenv("container", "podman")
+    elif by == "file":
+        (tmp_path / "mark").touch()
+    assert sandbox.in_container() == (by != "nothing")

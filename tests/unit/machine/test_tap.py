@@ -36,16 +36,13 @@ def possible() -> bool:
 
 @contextlib.contextmanager
 def taps(count: int = 1) -> Iterator[list[tap.Tap]]:
-    """Taps, or where there are none, a check that the error names the remedy."""
+    """Taps; where this machine gives none, the test is skipped, which says so."""
     try:
         made = open_taps(count)
     except TapUnavailable as error:
         if possible():
             raise
-        assert error.hint, error.render()
-        assert any(code in error.message for code in [*errno.errorcode.values(), "unshare"])
-        yield []
-        return
+        pytest.skip(error.message)
     try:
         yield made
     finally:
@@ -66,25 +63,23 @@ def interfaces() -> str:
     "frame", [FRAME, VLAN, FRAME + bytes(9000)], ids=["plain", "vlan", "large"]
 )
 def test_a_frame_reaches_the_guest_as_it_is(frame: bytes) -> None:
-    with taps() as made:
-        for each in made:
-            each.packets.send(frame)
-            # The first thing to be read: nothing else speaks on this wire.
-            assert read(each.fd) == bytes(HEADER) + frame
+    with taps() as (made,):
+        made.packets.send(frame)
+        # The first thing to be read: nothing else speaks on this wire.
+        assert read(made.fd) == bytes(HEADER) + frame
 
 
 def test_a_frame_of_the_guest_is_received_and_ours_is_not() -> None:
-    with taps() as made:
-        for each in made:
-            each.packets.settimeout(TIMEOUT)
-            each.packets.send(FRAME)
-            os.write(each.fd, bytes(HEADER) + FRAME[::-1])
-            assert each.packets.recv(2000) == FRAME[::-1]
+    with taps() as (made,):
+        made.packets.settimeout(TIMEOUT)
+        made.packets.send(FRAME)
+        os.write(made.fd, bytes(HEADER) + FRAME[::-1])
+        assert made.packets.recv(2000) == FRAME[::-1]
 
 
 def test_each_tap_has_its_own_wire() -> None:
     with taps(2) as made:
-        assert [each.name for each in made] in (["lab0", "lab1"], [])
+        assert [each.name for each in made] == ["lab0", "lab1"]
         for number, each in enumerate(made):
             each.packets.send(FRAME + bytes([number]))
         for number, each in enumerate(made):
@@ -99,17 +94,16 @@ def test_the_host_sees_no_interface() -> None:
 
 
 def test_the_tap_goes_with_its_descriptor() -> None:
-    with taps() as made:
-        for each in made:
-            each.packets.settimeout(TIMEOUT)
-            os.close(each.fd)
-            with pytest.raises(OSError) as caught:
-                each.packets.recv(1)  # the kernel's word that the device went down
-            assert caught.value.errno == errno.ENETDOWN
-            with pytest.raises(OSError) as caught:
-                each.packets.send(FRAME)
-            assert caught.value.errno in (errno.ENXIO, errno.ENODEV, errno.ENETDOWN)
-            each.packets.close()
+    with taps() as (made,):
+        made.packets.settimeout(TIMEOUT)
+        os.close(made.fd)
+        with pytest.raises(OSError) as caught:
+            made.packets.recv(1)  # the kernel's word that the device went down
+        assert caught.value.errno == errno.ENETDOWN
+        with pytest.raises(OSError) as caught:
+            made.packets.send(FRAME)
+        assert caught.value.errno in (errno.ENXIO, errno.ENODEV, errno.ENETDOWN)
+        made.packets.close()
 
 
 def test_all_are_closed_before_one_that_was_closed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
