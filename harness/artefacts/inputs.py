@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
+from harness.core import files
 from harness.core.run import CommandFailed, run
 
 RECORD = ".lab-inputs"
@@ -110,9 +111,7 @@ def learn(obj: Path, tree: Path) -> frozenset[str]:
     found = {path for path in folders | options | makefiles if path != Path()}
     places = before | {"."} | {f"./{path}" for path in found}
     after = frozenset(place for place in places if (tree / place).exists())
-    beside = record.with_name(f"{RECORD}.new")
-    beside.write_text("\n".join(sorted(after)))
-    beside.replace(record)
+    files.replace(record, "\n".join(sorted(after)))
     return after
 
 
@@ -130,8 +129,8 @@ def made_of(obj: Path, tree: Path) -> Iterator[tuple[Path, set[str]]]:
     """
     named = _naming(obj, tree)
     names: dict[str, str] = {}  # a word comes a thousand times
-    for directory, _, files in os.walk(obj):
-        for file in files:
+    for directory, _, found in os.walk(obj):
+        for file in found:
             target = Path(directory, file.removeprefix(".").removesuffix(".cmd"))
             if file.endswith(".cmd") and target.exists():
                 words = _words(Path(directory, file), 0)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.artefacts.source import BASE_TAG
+from harness.core import files
 from harness.core.errors import LabError
 from harness.core.git import git
 from harness.core.progress import say, step
@@ -119,9 +120,7 @@ def _applied(tree: Path) -> list[dict[str, str]]:
 
 
 def _save(tree: Path, applied: list[dict[str, str]]) -> None:
-    beside = _state(tree).with_suffix(".new")
-    beside.write_text(json.dumps(applied))
-    beside.rename(_state(tree))
+    files.replace(_state(tree), json.dumps(applied))
 
 
 def are_applied(tree: Path) -> bool:

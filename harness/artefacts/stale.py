@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from harness.artefacts import inputs
+from harness.core import files
 
 LOOKED = ".lab-looked"  # as old as the last look at the tree
 STARTED = ".lab-started"  # there while a make goes on, and after one that came to no end
@@ -174,6 +175,4 @@ def _lines(record: Path) -> list[str]:
 
 
 def _write(record: Path, lines: Iterable[str]) -> None:
-    beside = record.with_name(f"{record.name}.new")
-    beside.write_text("\n".join(lines), "utf-8")
-    beside.replace(record)
+    files.replace(record, "\n".join(lines))

@@ -12,7 +12,7 @@ import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from harness.core import private
+from harness.core import files, private
 from harness.core.errors import BadCall, LabError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -166,9 +166,7 @@ class Selection:
 
     def save(self) -> None:
         """Make this the selection that later commands use."""
-        beside = build_root() / "selection.json.new"
-        beside.write_text(json.dumps(asdict(self)))
-        beside.replace(build_root() / "selection.json")
+        files.replace(build_root() / "selection.json", json.dumps(asdict(self)))
 
 
 @dataclass(frozen=True)

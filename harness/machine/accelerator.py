@@ -15,6 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from harness.console.log import ConsoleFile, own_console
+from harness.core import files
 from harness.core.artefact import fingerprint
 from harness.core.errors import BadCall
 from harness.core.progress import step
@@ -66,10 +67,8 @@ def find_out(directory: Path, kernel: Path, initramfs: Path) -> qemu.Accelerator
         else:
             found = qemu.Accelerator("kvm", KVM_CPU, "a guest came up under KVM")
         current.note = f"{found.name}: {found.reason}"
-    # A kernel that is judged is built beside another one, so this may be done twice at once.
-    beside = directory / f"accelerator.json.{os.getpid()}"
-    beside.write_text(json.dumps({"host": _host(), "accelerator": asdict(found)}))
-    beside.replace(directory / "accelerator.json")
+    kept = json.dumps({"host": _host(), "accelerator": asdict(found)})
+    files.replace(directory / "accelerator.json", kept)
     return found
 
 

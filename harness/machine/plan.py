@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.core import files
 from harness.core.errors import BadCall
 from harness.core.workspace import Layout, Selection
 from harness.machine import qemu
@@ -70,10 +71,7 @@ def remember(plan: Plan) -> None:
     """Have `last` give this."""
     if last(plan.selection) == plan:
         return
-    file = _file(plan.selection)
-    beside = file.with_name(f"{file.name}.new")
-    beside.write_text(json.dumps(plan.to_json()))
-    beside.replace(file)
+    files.replace(_file(plan.selection), json.dumps(plan.to_json()))
 
 
 def last(selection: Selection) -> Plan | None:

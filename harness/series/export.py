@@ -12,6 +12,7 @@ from harness.artefacts import patches
 from harness.artefacts.patches import Commit, Patch
 from harness.artefacts.scratch_tree import clone
 from harness.artefacts.source import BASE_TAG
+from harness.core import files
 from harness.core.errors import LabError
 from harness.core.git import git
 from harness.core.progress import say
@@ -140,7 +141,7 @@ def _refuse_changed(tree: Path, old: Sequence[Patch], written: Sequence[Patch]) 
 
 def _write(series_dir: Path, old: Sequence[Patch], written: Sequence[Patch]) -> int:
     """Replace what differs, the file `series` last but for removals; returns how many did."""
-    for leftover in series_dir.glob("*.lab-new"):
+    for leftover in series_dir.glob(f"*{files.BESIDE}"):
         leftover.unlink()
     contents = {patch.path.name: patch.path.read_bytes() for patch in written}
     was = (series_dir / "series").read_text()
@@ -149,9 +150,7 @@ def _write(series_dir: Path, old: Sequence[Patch], written: Sequence[Patch]) -> 
     for name, content in contents.items():
         path = series_dir / name
         if not path.exists() or path.read_bytes() != content:
-            new = path.with_name(f"{name}.lab-new")
-            new.write_bytes(content)
-            new.rename(path)
+            files.replace(path, content)
             changed += 1
     for patch in old:
         if patch.path.name not in contents:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from harness.artefacts.scratch_tree import DoesNotApply
-from harness.core import artefact
+from harness.core import artefact, files
 from harness.core.errors import TestsFailed
 from harness.core.git import git
 from harness.core.progress import say
@@ -107,6 +107,4 @@ class Ledger:
     def _keep(self, name: str, key: str, judged: Judgement) -> None:
         told = asdict(judged) | {"outcome": judged.outcome.value}
         self._entries[name] = {"key": key, "judgement": told}
-        beside = self.file.with_name(f"{self.file.name}.new")
-        beside.write_text(json.dumps(self._entries, indent=1) + "\n")
-        beside.replace(self.file)
+        files.replace(self.file, json.dumps(self._entries, indent=1) + "\n")

@@ -5,7 +5,6 @@ Apart from guest.py, which brings paramiko: to import that takes as long as
 the guest needs to greet, so that one knocks first.
 """
 
-import os
 import re
 import shlex
 import socket
@@ -13,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.core import files
 from harness.core.errors import LabError
 
 USER = "root"
@@ -69,10 +69,7 @@ class Address:
                 return
         except (OSError, ValueError):
             pass
-        beside = file.with_name(f"known_hosts.{os.getpid()}")
-        beside.touch(mode=0o600)
-        beside.write_text(pinned)
-        beside.replace(file)
+        files.replace(file, pinned, mode=0o600)
 
     def ssh(self) -> list[str]:
         """OpenSSH's command that logs in, once the key is pinned.
