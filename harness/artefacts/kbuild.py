@@ -24,6 +24,11 @@ TOOLCHAIN = ("gcc", "as", LINKER, "pahole")
 # Files that decide what tinyconfig and olddefconfig give.
 OPTIONS = re.compile(r"/Kconfig|/configs/|^\./scripts/")
 CONFIGURED = ".lab-configured"
+# What gcc and sparse print of a line of C.
+COMPLAINT = re.compile(
+    r"^(?P<file>[^\s:]+\.[chS]):\d+(?::\d+)?: (?P<text>(?:warning|(?:fatal )?error): .*)$",
+    re.MULTILINE,
+)
 COMPILED = re.compile(r"^\s+(?:CC|AS)\s")
 
 # Where a variable is at each half of a statement: a fifth of all debug information, which each

@@ -13,12 +13,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from harness.artefacts.tree import source_tree
 from harness.core.errors import LabError
 from harness.core.lock import locked
 from harness.core.progress import say, step
 from harness.core.run import run
 from harness.core.workspace import Layout, Selection, build_root
-from harness.machine.build import source_tree
 from harness.native.compiled import SOURCES, compile_c, store_sources
 
 SERIES = "series"

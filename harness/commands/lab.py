@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from harness.artefacts import strict
 from harness.core import progress
 from harness.core.errors import EXIT_INTERRUPTED, BadCall, LabError
 from harness.core.lock import Busy, locked, unused
@@ -24,7 +25,7 @@ from harness.testing import drivers
 
 def build_selected(selection: Selection) -> Artefacts:
     """Build, and make this what boot and test use from now on; the drivers' lane is a verdict."""
-    if selection.lane == drivers.LANE:
+    if selection.lane == strict.LANE:
         return drivers.verify(selection)
     with locked(build_root()):
         artefacts = build(selection)

@@ -6,11 +6,12 @@ from dataclasses import replace
 
 from harness.artefacts import patches
 from harness.artefacts.scratch_tree import DoesNotApply, clone, listed, without
+from harness.artefacts.tree import origin, source_tree
 from harness.core.errors import BadCall, LabError
 from harness.core.lock import locked
 from harness.core.progress import say
 from harness.core.workspace import Base, Layout, Selection, build_root
-from harness.machine.build import build, origin, source_tree
+from harness.machine.build import build
 from harness.series import bisect as bisect_
 from harness.series import export as export_
 from harness.series import review

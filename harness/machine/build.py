@@ -1,15 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""All artefacts in their order: source, series, kernel, bpftool, programs, image."""
+"""All that a machine is made of, in its order: tree, kernel, bpftool, programs, image."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness.artefacts import bpf_programs, bpftool, image, kbuild, patches, scratch_tree, source
-from harness.core import artefact, git, host
-from harness.core.errors import BadCall
-from harness.core.progress import say
-from harness.core.run import CommandFailed
-from harness.core.workspace import Base, Layout, Selection, unfit
+from harness.artefacts import bpf_programs, bpftool, image, kbuild, tree
+from harness.core import artefact, host
+from harness.core.workspace import Layout, Selection
 from harness.machine import accelerator, qemu
 from harness.machine.plan import Plan
 from harness.machine.plan import remember as remember_plan
@@ -64,9 +61,9 @@ def build(selection: Selection) -> Artefacts:
     """
     host.require()
     layout = Layout.of(selection)
-    tree = source_tree(selection)
-    built = kernel(selection, tree)
-    tools = bpftool.tools(layout, tree)
+    linux = tree.source_tree(selection)
+    built = tree.kernel(selection, linux)
+    tools = bpftool.tools(layout, linux)
     programs = bpf_programs.programs(layout, built, tools)
     guest_image = image.image(layout, built, tools)
     chosen = accelerator.find_out(layout.root, built.vmlinux, guest_image.initramfs)
@@ -75,68 +72,3 @@ def build(selection: Selection) -> Artefacts:
     made = Artefacts(selection, built, programs, guest_image, chosen, access)
     remember_plan(made.plan)
     return made
-
-
-def kernel(selection: Selection, tree: Path) -> kbuild.Kernel:
-    """Have the kernel of a selection built from its tree; the caller holds the build lock."""
-    layout = Layout.of(selection)
-    layout.variant.mkdir(parents=True, exist_ok=True)
-    base = Base.load(selection.base)
-    fragments = [base.series_dir / "config"]
-    if selection.lane:
-        fragments.append(base.series_dir / f"config.{selection.lane}")
-    if selection.fragment:
-        fragments.append(_user_fragment(selection.fragment))
-    return kbuild.kernel(layout, tree, tuple(fragments), base.objects)
-
-
-def source_tree(selection: Selection) -> Path:
-    """Have the tree of a selection; the caller holds the build lock."""
-    layout = Layout.of(selection)
-    layout.source.mkdir(parents=True, exist_ok=True)
-    if selection.commit and not selection.bare:
-        return _committed(layout.linux, selection)
-    if selection.tree:
-        return _user_tree(selection.tree)
-    base = Base.load(selection.base)
-    source.prepare(layout, base, selection)
-    series = () if selection.bare else patches.parse_series(base.series_dir)
-    patches.apply(layout, series)
-    return layout.linux
-
-
-def origin(selection: Selection) -> Path:
-    """The tree that a selection's commit is of, or made of one of."""
-    if selection.tree:
-        return _user_tree(selection.tree)
-    return Layout.of(replace(selection, commit="", place="", lane="")).linux
-
-
-def _committed(tree: Path, selection: Selection) -> Path:
-    scratch_tree.clone(tree, origin(selection))
-    try:
-        scratch_tree.check_out(tree, selection.commit)
-    except CommandFailed as error:
-        error.hint = "./lab build, which goes back to the whole series"
-        raise
-    say(f"tree      {git.git(tree, 'log', '-1', '--format=%s').strip()}")
-    return tree
-
-
-def _user_tree(name: str) -> Path:
-    tree = Path(name)
-    if not (tree / "Kconfig").is_file():
-        raise BadCall(f"{tree} is not a kernel tree", hint="--tree takes its top folder")
-    if wrong := unfit(tree):
-        raise BadCall(
-            f"make can't take {wrong!r} in a tree's path: {tree}",
-            hint="move it, or make a git worktree of it elsewhere",
-        )
-    return tree
-
-
-def _user_fragment(name: str) -> Path:
-    fragment = Path(name)
-    if not fragment.is_file():
-        raise BadCall(f"there is no configuration fragment {fragment}")
-    return fragment

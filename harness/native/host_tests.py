@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from harness.artefacts.tree import source_tree
 from harness.core import host
 from harness.core.errors import BadCall, LabError, TestsFailed
 from harness.core.host import Need
@@ -13,7 +14,6 @@ from harness.core.lock import locked
 from harness.core.progress import say
 from harness.core.run import CommandFailed, run
 from harness.core.workspace import ROOT, Layout, Selection, build_root
-from harness.machine.build import source_tree
 from harness.native import fuzz, other_machines
 from harness.native.compiled import SOURCES
 

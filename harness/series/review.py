@@ -19,18 +19,17 @@ from harness.artefacts import kbuild, kconfig
 from harness.artefacts.kbuild import DoesNotBuild
 from harness.artefacts.patches import Commit
 from harness.artefacts.scratch_tree import check_out
+from harness.artefacts.strict import fragments, own_objects
+from harness.artefacts.tree import kernel
 from harness.core.errors import TestsFailed
 from harness.core.git import git, variables
 from harness.core.progress import say, step
 from harness.core.run import CommandFailed, run
 from harness.core.workspace import Base, Layout, Selection
-from harness.machine.build import kernel
 from harness.series.export import FORMAT
 from harness.series.trial import Trial, trial
-from harness.testing.drivers import fragments, own_objects
 
 LANE = "w1"
-COMPLAINT = re.compile(r"^(?P<file>[^\s:]+\.[chS]):\d+(?::\d+)?: (?P<text>(?:warning|error): .*)$")
 NEW_OPTION = re.compile(r"^\+(?:menu)?config (\w+)", re.MULTILINE)
 UNDECLARED = re.compile(r"symbol '(\w+)' was not declared")
 # The sign-off is that of the person who posts the series, and what a Fixes: tag
@@ -195,7 +194,7 @@ def of_a_kfunc(tree: Path, file: str, text: str) -> bool:
 def complaints(printed: str, cwd: Path, tree: Path) -> Iterator[Complaint]:
     """Those in what make printed, whose files are absolute or, by ccache, relative to cwd."""
     for line in printed.splitlines():
-        if found := COMPLAINT.match(line):
+        if found := kbuild.COMPLAINT.match(line):
             path = Path(os.path.normpath(cwd / found["file"]))
             name = path.relative_to(tree) if path.is_relative_to(tree) else path
             yield str(name), found["text"]

@@ -13,18 +13,19 @@ from pathlib import Path
 
 import pytest
 
-from harness.artefacts import patches
+from harness.artefacts import patches, strict
 from harness.artefacts.image import keys
 from harness.artefacts.kbuild import DoesNotBuild
 from harness.artefacts.patches import Commit
 from harness.artefacts.scratch_tree import clone
+from harness.artefacts.tree import origin, source_tree
 from harness.core import host
 from harness.core.errors import BadCall, LabError, TestsFailed
 from harness.core.lock import locked, used
 from harness.core.progress import say
 from harness.core.run import CommandFailed, run
 from harness.core.workspace import Layout, Selection, build_root
-from harness.machine.build import build, origin, source_tree
+from harness.machine.build import build
 from harness.native import host_tests
 from harness.native.compiled import SOURCES, compile_c, store_sources
 from harness.testing import drivers, kunit
@@ -140,10 +141,10 @@ class Trial:
 
     def _judge_drivers(self, commit: str) -> Judgement:
         try:
-            lane = replace(self.selection, commit=commit, lane=drivers.LANE)
+            lane = replace(self.selection, commit=commit, lane=strict.LANE)
             drivers.run_tests(build(lane))
         except TestsFailed as error:
-            return Judgement(Outcome.FAILED, failed={f"KUnit/{drivers.LANE}": _told(error)})
+            return Judgement(Outcome.FAILED, failed={f"KUnit/{strict.LANE}": _told(error)})
         except DoesNotBuild as error:
             return Judgement(Outcome.NOT_BUILT, why=_told(error))
         except kunit.DoesNotRun as error:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from harness.artefacts.tree import source_tree
 from harness.core import workspace
 from harness.core.errors import BadCall, LabError
 from harness.core.workspace import Layout, Selection, build_root, unfit
-from harness.machine.build import source_tree
 
 SHA256 = "0123456789abcdef" * 4
 

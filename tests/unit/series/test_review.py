@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from harness.artefacts.patches import Commit
+from harness.artefacts.strict import own_objects
 from harness.commands import patches
 from harness.core.errors import BadCall
 from harness.series import selection
 from harness.series.review import complaints, of_a_kfunc, without_later
-from harness.testing.drivers import own_objects
 
 # As gcc 12, sparse 0.6.4 and kernel-doc print them.
 PRINTED = """\

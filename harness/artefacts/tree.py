@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A selection's kernel tree, and the kernel of that."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from harness.artefacts import kbuild, patches, scratch_tree, source
+from harness.core import git
+from harness.core.errors import BadCall
+from harness.core.progress import say
+from harness.core.run import CommandFailed
+from harness.core.workspace import Base, Layout, Selection, unfit
+
+
+def kernel(selection: Selection, tree: Path) -> kbuild.Kernel:
+    """Have the kernel of a selection built from its tree; the caller holds the build lock."""
+    layout = Layout.of(selection)
+    layout.variant.mkdir(parents=True, exist_ok=True)
+    base = Base.load(selection.base)
+    fragments = [base.series_dir / "config"]
+    if selection.lane:
+        fragments.append(base.series_dir / f"config.{selection.lane}")
+    if selection.fragment:
+        fragments.append(_user_fragment(selection.fragment))
+    return kbuild.kernel(layout, tree, tuple(fragments), base.objects)
+
+
+def source_tree(selection: Selection) -> Path:
+    """Have the tree of a selection; the caller holds the build lock."""
+    layout = Layout.of(selection)
+    layout.source.mkdir(parents=True, exist_ok=True)
+    if selection.commit and not selection.bare:
+        return _committed(layout.linux, selection)
+    if selection.tree:
+        return _user_tree(selection.tree)
+    base = Base.load(selection.base)
+    source.prepare(layout, base, selection)
+    series = () if selection.bare else patches.parse_series(base.series_dir)
+    patches.apply(layout, series)
+    return layout.linux
+
+
+def origin(selection: Selection) -> Path:
+    """The tree that a selection's commit is of, or made of one of."""
+    if selection.tree:
+        return _user_tree(selection.tree)
+    return Layout.of(replace(selection, commit="", place="", lane="")).linux
+
+
+def _committed(tree: Path, selection: Selection) -> Path:
+    scratch_tree.clone(tree, origin(selection))
+    try:
+        scratch_tree.check_out(tree, selection.commit)
+    except CommandFailed as error:
+        error.hint = "./lab build, which goes back to the whole series"
+        raise
+    say(f"tree      {git.git(tree, 'log', '-1', '--format=%s').strip()}")
+    return tree
+
+
+def _user_tree(name: str) -> Path:
+    tree = Path(name)
+    if not (tree / "Kconfig").is_file():
+        raise BadCall(f"{tree} is not a kernel tree", hint="--tree takes its top folder")
+    if wrong := unfit(tree):
+        raise BadCall(
+            f"make can't take {wrong!r} in a tree's path: {tree}",
+            hint="move it, or make a git worktree of it elsewhere",
+        )
+    return tree
+
+
+def _user_fragment(name: str) -> Path:
+    fragment = Path(name)
+    if not fragment.is_file():
+        raise BadCall(f"there is no configuration fragment {fragment}")
+    return fragment
