@@ -40,11 +40,11 @@ def build(
     """Build kernel, BPF programs and guest image: what is not current."""
     from harness.commands import lab
     from harness.core.errors import BadCall
-    from harness.core.workspace import Selection
+    from harness.core.workspace import Lane, Selection
 
     if debug and drivers:
         raise BadCall("--debug and --drivers exclude each other")
-    lane = "drivers" if drivers else "debug" if debug else ""
+    lane = Lane.DRIVERS if drivers else Lane.DEBUG if debug else Lane.PLAIN
     selection = Selection(base, _path(tree), _path(tarball), sha256, _path(config), lane=lane)
     lab.build_selected(selection)
 

@@ -11,14 +11,12 @@ from harness.core import artefact
 from harness.core.errors import LabError, TestsFailed
 from harness.core.git import git
 from harness.core.progress import step
-from harness.core.workspace import Layout
-
-LANE = "drivers"
+from harness.core.workspace import Lane, Layout
 
 
 def fragments(series_dir: Path) -> tuple[Path, ...]:
     """What the lane's configuration is made of."""
-    return series_dir / "config", series_dir / f"config.{LANE}"
+    return series_dir / "config", series_dir / f"config.{Lane.DRIVERS}"
 
 
 def touched(tree: Path, objects: Path) -> tuple[Path, ...]:
@@ -33,7 +31,7 @@ def touched(tree: Path, objects: Path) -> tuple[Path, ...]:
         if not (objects / path).with_suffix(".o").exists():
             raise LabError(
                 f"{path} is changed by the series, and the configuration does not compile it",
-                hint=f"have config.{LANE} select its driver",
+                hint=f"have config.{Lane.DRIVERS} select its driver",
             )
     return compiled
 

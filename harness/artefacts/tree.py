@@ -9,7 +9,7 @@ from harness.core import git
 from harness.core.errors import BadCall
 from harness.core.progress import say
 from harness.core.run import CommandFailed
-from harness.core.workspace import Base, Layout, Selection, unfit
+from harness.core.workspace import Base, Lane, Layout, Selection, unfit
 
 
 def kernel(selection: Selection, tree: Path) -> kbuild.Kernel:
@@ -44,7 +44,7 @@ def origin(selection: Selection) -> Path:
     """The tree that a selection's commit is of, or made of one of."""
     if selection.tree:
         return _user_tree(selection.tree)
-    return Layout.of(replace(selection, commit="", place="", lane="")).linux
+    return Layout.of(replace(selection, commit="", place="", lane=Lane.PLAIN)).linux
 
 
 def _committed(tree: Path, selection: Selection) -> Path:

@@ -22,7 +22,7 @@ from harness.core import environment
 from harness.core.lock import locked
 from harness.core.progress import say, step
 from harness.core.run import CommandFailed, run
-from harness.core.workspace import ROOT, Layout, Selection, build_root, machine_dir
+from harness.core.workspace import ROOT, Lane, Layout, Selection, build_root, machine_dir
 from harness.machine import keeper
 from harness.machine.build import build
 from harness.machine.snapshot import State
@@ -124,7 +124,7 @@ def _virtme_ng(selection: Selection, tree: Path) -> Wait:
     a kernel without block devices does not suppose. On a host without udev virtme-ng 1.42 ends
     with 255 whatever the command did; its init then says on the console what that was.
     """
-    chosen = replace(selection, lane="virtme")
+    chosen = replace(selection, lane=Lane.VIRTME)
     with locked(build_root()):
         artefacts = build(chosen)
         kernel = str(bzimage(Layout.of(chosen), tree))

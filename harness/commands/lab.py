@@ -8,12 +8,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from harness.artefacts import strict
 from harness.core import progress
 from harness.core.errors import EXIT_INTERRUPTED, BadCall, LabError
 from harness.core.lock import Busy, locked, unused
 from harness.core.progress import say, step
-from harness.core.workspace import Selection, build_root, machine_dir
+from harness.core.workspace import Lane, Selection, build_root, machine_dir
 from harness.machine import keeper, keeper_process, vm
 from harness.machine.build import Artefacts, build
 from harness.machine.held import built
@@ -25,7 +24,7 @@ from harness.testing import drivers
 
 def build_selected(selection: Selection) -> Artefacts:
     """Build, and make this what boot and test use from now on; the drivers' lane is a verdict."""
-    if selection.lane == strict.LANE:
+    if selection.lane == Lane.DRIVERS:
         return drivers.verify(selection)
     with locked(build_root()):
         artefacts = build(selection)

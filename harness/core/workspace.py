@@ -5,6 +5,7 @@
 last `build` was asked for, so that `boot` and `test` mean the same kernel.
 """
 
+import enum
 import hashlib
 import json
 import os
@@ -106,6 +107,16 @@ class Base:
             raise LabError(f"{directory / 'BASE'}: {error}") from None
 
 
+class Lane(enum.StrEnum):
+    """Another configuration of the same tree: with the base's config.LANE, if there is one."""
+
+    PLAIN = ""
+    DEBUG = "debug"
+    DRIVERS = "drivers"
+    STRICT = "w1"  # objects that `patches check` compiles with W=1 and sparse
+    VIRTME = "virtme"  # what `bench loop` compares with
+
+
 @dataclass(frozen=True)
 class Selection:
     """What `build` was asked for.
@@ -114,7 +125,6 @@ class Selection:
     tarball, sha256: the base's source from a file instead of from apt.
     fragment: one more configuration fragment.
     bare: the base without the series.
-    lane: another configuration of the same tree, that of the base's config.LANE; "" if none.
     commit, place: a commit instead of the tree as it is, in a clone of that name; "" if none.
     """
 
@@ -124,7 +134,7 @@ class Selection:
     sha256: str | None = None
     fragment: str | None = None
     bare: bool = False
-    lane: str = ""
+    lane: Lane = Lane.PLAIN
     commit: str = ""
     place: str = ""
 
@@ -144,7 +154,8 @@ class Selection:
         return f"{self.source}-{self.lane}" if self.lane else self.source
 
     def __post_init__(self) -> None:
-        """Refuse what makes no sense together."""
+        """Refuse what makes no sense together. Raises BadCall, ValueError for no lane's name."""
+        object.__setattr__(self, "lane", Lane(self.lane))  # as json has it
         if self.tree and (self.tarball or self.bare):
             raise BadCall("--tree is used as it is: without --tarball, without --bare")
         if bool(self.tarball) != bool(self.sha256):

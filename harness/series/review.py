@@ -25,11 +25,10 @@ from harness.core.errors import TestsFailed
 from harness.core.git import git, variables
 from harness.core.progress import say, step
 from harness.core.run import CommandFailed, run
-from harness.core.workspace import Base, Layout, Selection
+from harness.core.workspace import Base, Lane, Layout, Selection
 from harness.series.export import FORMAT
 from harness.series.trial import Trial, trial
 
-LANE = "w1"
 NEW_OPTION = re.compile(r"^\+(?:menu)?config (\w+)", re.MULTILINE)
 UNDECLARED = re.compile(r"symbol '(\w+)' was not declared")
 # The sign-off is that of the person who posts the series, and what a Fixes: tag
@@ -87,7 +86,7 @@ class _Reviewer:
     def __init__(self, place: Trial, series_dir: Path, commits: Sequence[Commit]) -> None:
         self._place = place
         self._tree = place.tree
-        self._layout = Layout.of(replace(place.selection, lane=LANE))
+        self._layout = Layout.of(replace(place.selection, lane=Lane.STRICT))
         self._fragment = self._layout.variant / "config"
         self._asked = [path for path in fragments(series_dir) if path.exists()]
         self._sparse = bool(shutil.which("sparse"))

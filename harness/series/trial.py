@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.artefacts import patches, strict
+from harness.artefacts import patches
 from harness.artefacts.image import keys
 from harness.artefacts.kbuild import DoesNotBuild
 from harness.artefacts.patches import Commit
@@ -24,7 +24,7 @@ from harness.core.errors import BadCall, LabError, TestsFailed
 from harness.core.lock import locked, used
 from harness.core.progress import say
 from harness.core.run import CommandFailed, run
-from harness.core.workspace import Layout, Selection, build_root
+from harness.core.workspace import Lane, Layout, Selection, build_root
 from harness.machine.build import build
 from harness.native import host_tests
 from harness.native.compiled import SOURCES, compile_c, store_sources
@@ -141,10 +141,10 @@ class Trial:
 
     def _judge_drivers(self, commit: str) -> Judgement:
         try:
-            lane = replace(self.selection, commit=commit, lane=strict.LANE)
+            lane = replace(self.selection, commit=commit, lane=Lane.DRIVERS)
             drivers.run_tests(build(lane))
         except TestsFailed as error:
-            return Judgement(Outcome.FAILED, failed={f"KUnit/{strict.LANE}": _told(error)})
+            return Judgement(Outcome.FAILED, failed={f"KUnit/{Lane.DRIVERS}": _told(error)})
         except DoesNotBuild as error:
             return Judgement(Outcome.NOT_BUILT, why=_told(error))
         except kunit.DoesNotRun as error:

@@ -9,7 +9,7 @@ import pytest
 from harness.artefacts.tree import source_tree
 from harness.core import workspace
 from harness.core.errors import BadCall, LabError
-from harness.core.workspace import Layout, Selection, build_root, unfit
+from harness.core.workspace import Lane, Layout, Selection, build_root, unfit
 
 SHA256 = "0123456789abcdef" * 4
 
@@ -91,8 +91,8 @@ def test_each_selection_has_a_folder_of_its_own() -> None:
     selections = [
         Selection(),
         Selection(bare=True),
-        Selection(lane="debug"),
-        Selection(bare=True, lane="debug"),
+        Selection(lane=Lane.DEBUG),
+        Selection(bare=True, lane=Lane.DEBUG),
         Selection(tree="/src/linux"),
         Selection(tree="/src/other"),
         Selection(tarball="/linux.tar.xz", sha256=SHA256),
@@ -118,11 +118,13 @@ def test_what_makes_no_sense_together_is_refused(given: dict[str, object]) -> No
 def test_the_selection_is_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workspace, "ROOT", tmp_path)
     assert Selection.load() == Selection()
-    chosen = Selection(fragment="/my.config")
+    chosen = Selection(fragment="/my.config", lane=Lane.DEBUG)
     chosen.save()
     assert Selection.load() == chosen
-    (tmp_path / "build/selection.json").write_text("{half")
-    assert Selection.load() == Selection()
+    assert isinstance(Selection.load().lane, Lane)
+    for other in ("{half", '{"lane": "of another version"}'):
+        (tmp_path / "build/selection.json").write_text(other)
+        assert Selection.load() == Selection()
 
 
 def test_a_steps_log_starts_empty(tmp_path: Path) -> None:
@@ -132,6 +134,6 @@ def test_a_steps_log_starts_empty(tmp_path: Path) -> None:
 
 
 def test_a_lane_shares_its_kernels_tree_and_nothing_else() -> None:
-    plain, debug = Layout.of(Selection()), Layout.of(Selection(lane="debug"))
+    plain, debug = Layout.of(Selection()), Layout.of(Selection(lane=Lane.DEBUG))
     assert debug.linux == plain.linux
     assert debug.objects != plain.objects

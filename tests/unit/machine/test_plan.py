@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from harness.core import workspace
-from harness.core.workspace import Layout, Selection
+from harness.core.workspace import Lane, Layout, Selection
 from harness.machine.plan import Plan, last, remember
 from harness.machine.qemu import Accelerator, Spec
 from harness.machine.snapshot import State
 from harness.machine.vm import Access
 
-SELECTION = Selection(fragment="/my config/\udcff", lane="debug")
+SELECTION = Selection(fragment="/my config/\udcff", lane=Lane.DEBUG)
 PLAN = Plan(
     SELECTION,
     Spec(
