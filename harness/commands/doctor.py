@@ -24,10 +24,9 @@ from harness.core.host import CCACHE, GIB, NEEDS, find, this_family, usable_proc
 from harness.core.progress import say
 from harness.core.run import run
 from harness.core.workspace import ROOT, Layout, Selection, build_root
-from harness.machine import accelerator
+from harness.machine import accelerator, tap
 from harness.machine.qemu import Accelerator
 from harness.machine.sandbox import SYSCTL, in_container
-from harness.machine.tap import TapUnavailable, close_taps, open_taps
 
 CGROUPS = Path("/sys/fs/cgroup")
 
@@ -65,7 +64,7 @@ def gather() -> Facts:
         accelerator=_accelerator(),
         cpu_flags=frozenset(flags[1].split() if flags else ()),
         kvm_group=_group_of(accelerator.KVM),
-        tap=_why_no_tap(),
+        tap=tap.why_none(),
         storage=_storage(build_root()),
         memory=min(memory, _available_gib()),
         processors=min(processors, usable_processors()),
@@ -100,15 +99,6 @@ def _group_of(device: Path) -> str:
         return ""
     except KeyError:  # a container has the device's number, and no name for it
         return str(device.stat().st_gid)
-
-
-def _why_no_tap() -> TapUnavailable | None:
-    try:
-        (tap,) = open_taps(1)
-    except TapUnavailable as reason:
-        return reason
-    close_taps([tap])
-    return None
 
 
 def _storage(root: Path) -> Storage:

@@ -13,12 +13,11 @@ from harness.core.errors import EXIT_INTERRUPTED, BadCall, LabError
 from harness.core.lock import Busy, locked, unused
 from harness.core.progress import say, step
 from harness.core.workspace import Lane, Selection, build_root, machine_dir
-from harness.machine import keeper, keeper_process, vm
+from harness.machine import keeper, keeper_process, tap, vm
 from harness.machine.build import Artefacts, build
 from harness.machine.held import built
 from harness.machine.session import early, starter
 from harness.machine.ssh.terminal import Left
-from harness.machine.tap import TapUnavailable, close_taps, open_taps
 from harness.testing import drivers
 
 
@@ -38,7 +37,7 @@ def boot() -> keeper.Running:
     with locked(build_root()):
         artefacts = build(Selection.load())
         running = _kept(directory)
-        remedied = running is not None and bool(running.no_tap) and _tap_can_be_had()
+        remedied = running is not None and bool(running.no_tap) and tap.why_none() is None
         if running and running.fingerprint == artefacts.fingerprint and not remedied:
             say(f"boot      kept the VM that runs already (QEMU is process {running.qemu_pid})")
             return running
@@ -79,15 +78,6 @@ def _replace(directory: Path) -> None:
             keeper.stop(directory)
     except Busy as error:
         raise LabError(error.message, hint="wait for it, or ./lab down boot") from None
-
-
-def _tap_can_be_had() -> bool:
-    try:
-        (tap,) = open_taps()
-    except TapUnavailable:
-        return False
-    close_taps([tap])
-    return True
 
 
 def down() -> None:

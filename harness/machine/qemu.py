@@ -5,9 +5,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 BINARY = "qemu-system-x86_64"
-# The NICs under test, in their order: eth1 has mergeable receive buffers, eth2 small ones,
-# which Linux takes only if the device can't send more than the MTU (virtnet_set_big_packets()).
-NICS = ("", ",mrg_rxbuf=off,guest_tso4=off,guest_tso6=off,guest_ecn=off,guest_ufo=off")
+# The NICs under test, as the guest calls them: eth1 has mergeable receive buffers, eth2 small
+# ones, which Linux takes only if the device can't send more than the MTU
+# (virtnet_set_big_packets()).
+NICS = {
+    "eth1": "",
+    "eth2": ",mrg_rxbuf=off,guest_tso4=off,guest_tso6=off,guest_ecn=off,guest_ufo=off",
+}
 # After a restore: no link is announced, which would be frames that no test sent.
 QUIET = ",guest_announce=off"
 SSH_PORT = 22
@@ -132,12 +136,13 @@ def argv(spec: Spec) -> list[str]:
         line += ["-incoming", "defer"] if spec.ram.saved else []
     if spec.icount:
         line += ["-icount", "shift=0,sleep=off"]
-    for number, (fd, more) in enumerate(zip(spec.tap_fds, NICS, strict=False), start=1):
+    nics = zip(spec.tap_fds, NICS.items(), strict=False)
+    for number, (fd, (nic, more)) in enumerate(nics, start=1):
         line += [
             # vhost=off: hash reports need QEMU's own data path. ctrl_vlan=off:
             # else QEMU drops frames of VLANs that the guest did not ask for.
-            "-netdev", f"tap,id=eth{number},fd={fd},vhost=off",
-            "-device", f"virtio-net-pci,netdev=eth{number},addr=0x{2 + number},romfile=,"
+            "-netdev", f"tap,id={nic},fd={fd},vhost=off",
+            "-device", f"virtio-net-pci,netdev={nic},addr=0x{2 + number},romfile=,"
             f"mac=52:54:00:00:00:0{number},mq=on,vectors=10,hash=on,rss=on,ctrl_vlan=off{more}{QUIET}",
         ]  # fmt: skip
     return line

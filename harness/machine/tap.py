@@ -102,6 +102,15 @@ def open_taps(count: int = 1, name: str = "lab") -> list[Tap]:
     )
 
 
+def why_none() -> TapUnavailable | None:
+    """Why no tap can be had, None if one can."""
+    try:
+        close_taps(open_taps())
+    except TapUnavailable as reason:
+        return reason
+    return None
+
+
 class _Refused(Exception):
     """What a child said that could make no taps."""
 

@@ -12,13 +12,13 @@ from harness.console.allowlist import AllowList
 from harness.console.scanner import Splat
 from harness.core.errors import LabError
 from harness.datapath.bpf import KEPT_ROOT, Bpf
-from harness.machine import hang
+from harness.machine import hang, qemu
 from harness.machine.session import Machines
 from harness.machine.ssh.address import GuestGone
 from harness.machine.vm import Machine
 from harness.testing.watchdog import Guard, Why
 
-NICS = ("eth1", "eth2")  # qemu.NICS, as the guest calls them
+NICS = tuple(qemu.NICS)
 MANAGEMENT = "eth0"  # has RSS, and reports no hash
 RESET_SCRIPT = Path(__file__).with_name("reset.sh").read_bytes()
 RESET_SECONDS = 20.0

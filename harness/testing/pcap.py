@@ -39,8 +39,7 @@ class Pcap:
         if seat is None or not seat.machine.packets:
             return (yield)
         name = re.sub(r"[^\w.-]+", "_", item.nodeid)[-NAME_LENGTH:]
-        nics = [f"eth{number}" for number in range(1, len(qemu.NICS) + 1)]
-        files = {nic: self._directory / f"{name}.{nic}.pcap" for nic in nics}
+        files = {nic: self._directory / f"{name}.{nic}.pcap" for nic in qemu.NICS}
         for nic, file in files.items():
             _start(seat.machine, nic, file)
         try:
