@@ -14,7 +14,7 @@ from harness.core.progress import say
 from harness.core.workspace import Selection, build_root
 from harness.machine.ssh.guest import Guest, GuestCommandFailed
 from harness.testing import suite
-from harness.testing.fixtures import SEAT
+from harness.testing.fixtures import DUT
 
 NAME_LENGTH = 120
 BUFFER_KB = 8192  # for each CPU; what is older is overwritten
@@ -54,10 +54,10 @@ class Trace:
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
         """Trace what a test does, whether it passes or not; its reset is no part of it."""
-        seat = item.stash.get(SEAT, None)
-        if seat is None:
+        dut = item.stash.get(DUT, None)
+        if dut is None:
             return (yield)
-        guest = seat.machine.guest
+        guest = dut.machine.guest
         self._start(guest)
         try:
             return (yield)
@@ -89,10 +89,10 @@ def trace(words: Sequence[str]) -> None:
         raise BadCall("trace takes functions, then tests", hint="./lab trace FUNCTION... -- TEST")
     at = list(words).index("--")
     directory = build_root() / "trace"
-    with locked(directory, "traces"), suite.own_machines(Selection.load()) as bench:
+    with locked(directory, "traces"), suite.own_machines(Selection.load()) as testbed:
         plugin = Trace(words[:at], directory)
         try:
-            passed = suite.run_tests(bench, [*words[at + 1 :], "-n", "0"], plugin)
+            passed = suite.run_tests(testbed, [*words[at + 1 :], "-n", "0"], plugin)
         except KeyboardInterrupt:
             raise (plugin.refused or KeyboardInterrupt) from None
     for file in plugin.files:

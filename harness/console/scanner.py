@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The guest's serial console as a witness: the kernel's own alarms, found in its bytes.
+"""The kernel's own alarms, found in the bytes of the guest's serial console.
 
 How each kind of report looks is in harness/console/rules.py. What several CPUs print at once is
 told apart by printk's caller ID (CONFIG_PRINTK_CALLER), if there is one.
@@ -146,7 +146,7 @@ class _Report:
         return [Splat(self.kind, text)]
 
 
-class Witness:
+class Scanner:
     """Finds reports in a console's bytes, however these were split over reads."""
 
     def __init__(self) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.core.errors import LabError
-from harness.datapath.recorder import Journal
+from harness.datapath.recorder import Recorder
 
 if TYPE_CHECKING:
     from harness.machine.ssh.guest import Guest
@@ -84,11 +84,11 @@ class Object:
 class Bpf:
     """The guest's BPF.
 
-    objects: the host's directory of compiled *.bpf.o. journal: of the test that uses this.
+    objects: the host's directory of compiled *.bpf.o. recorder: of the test that uses this.
     """
 
     def __init__(self, guest: "Guest", objects: Path) -> None:
-        self.journal = Journal()
+        self.recorder = Recorder()
         self._guest = guest
         self._objects = objects
         self._there: set[str] = set()
@@ -129,7 +129,7 @@ class Bpf:
 
     def _shell(self, command: str, script: bytes, timeout: float) -> str:
         self._put({name.decode() for name in NAMED.findall(script)} - self._there)
-        self.journal.programs += map(bytes.decode, LOADED.findall(script))
+        self.recorder.programs += map(bytes.decode, LOADED.findall(script))
         return self._run(command, script, timeout).decode(errors="replace")
 
     def _run(self, command: str, stdin: bytes = b"", timeout: float = 30.0) -> bytes:

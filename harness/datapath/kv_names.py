@@ -145,7 +145,7 @@ def call(bpf: Bpf, requests: Sequence[Request], second: Sequence[Request] = ()) 
     ]
     for request, key in zip([*requests, *second], returned, strict=True):
         if key >= 0 and request.size is not None:
-            bpf.journal.names[key] = NAMES[request.name]
+            bpf.recorder.names[key] = NAMES[request.name]
     return returned
 
 

@@ -22,7 +22,7 @@ class Capture:
     records: Sequence[SkbRecord]
 
 
-class Journal:
+class Recorder:
     """Of one test.
 
     programs: the names of the objects that it loaded. looked_at: of the fields of
@@ -54,16 +54,16 @@ class Journal:
 
 
 class _Watched(SkbRecord):
-    """A record that tells the journal which of its fields are read."""
+    """A record that tells the recorder which of its fields are read."""
 
-    def __init__(self, record: SkbRecord, journal: Journal) -> None:
-        vars(self).update(vars(record), _record=record, _journal=journal)
+    def __init__(self, record: SkbRecord, recorder: Recorder) -> None:
+        vars(self).update(vars(record), _record=record, _recorder=recorder)
 
     def __getattribute__(self, name: str) -> object:
         if name in FIELDS:
-            journal = object.__getattribute__(self, "_journal")
-            journal.looked_at.add(name)
-            journal.last = object.__getattribute__(self, "_record"), name
+            recorder = object.__getattribute__(self, "_recorder")
+            recorder.looked_at.add(name)
+            recorder.last = object.__getattribute__(self, "_record"), name
         return object.__getattribute__(self, name)
 
     def __repr__(self) -> str:

@@ -85,7 +85,7 @@ class Way:
             new += [SkbRecord.from_bytes(bytes.fromhex(record)) for record in records]
             if seen != self._captured:
                 break
-        watched = self.bpf.journal.captured(frames, new)
+        watched = self.bpf.recorder.captured(frames, new)
         ids = Counter(record.id for record in new)
         if ids != {frame.id: copies for frame in frames}:
             raise CaptureError(

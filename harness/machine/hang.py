@@ -11,7 +11,7 @@ import time
 
 from harness.artefacts.symbols import Symbols
 from harness.console.log import ConsoleFile
-from harness.console.scanner import Witness
+from harness.console.scanner import Scanner
 from harness.machine.qmp import Monitor, MonitorError
 from harness.machine.vm import Machine
 
@@ -69,11 +69,11 @@ def _stacks(machine: Machine) -> str:
         machine.monitor.command("inject-nmi")
     except MonitorError as error:
         return error.message
-    witness = Witness()
+    scanner = Scanner()
     end = time.monotonic() + NMI_SECONDS
     while machine.alive() and time.monotonic() < end:
         time.sleep(POLL)
-    splats = witness.feed(console.read_new()) + witness.finish()
+    splats = scanner.feed(console.read_new()) + scanner.finish()
     panics = [stacks(splat.text) for splat in splats if splat.kind == "panic"]
     return panics[0] if panics else f"the guest printed none in {NMI_SECONDS:.0f} s"
 

@@ -225,9 +225,9 @@ def _await_up(vm: Process) -> list[str]:
 
     Raises LabError when waiting on makes no sense.
     """
-    from harness.console.scanner import Witness  # here: a saved machine starts without, 8 ms sooner
+    from harness.console.scanner import Scanner  # here: a saved machine starts without, 8 ms sooner
 
-    console, witness = ConsoleFile(vm.console), Witness()
+    console, scanner = ConsoleFile(vm.console), Scanner()
     seen = b""
     complaints: list[str] = []
     end = time.monotonic() + BOOT_DEADLINE
@@ -235,7 +235,7 @@ def _await_up(vm: Process) -> list[str]:
         ended = not vm.running()
         new = console.read_new()
         seen = seen[-len(UP) :] + new
-        splats = witness.feed(new) + (witness.finish() if ended else [])
+        splats = scanner.feed(new) + (scanner.finish() if ended else [])
         complaints += [splat.kind for splat in splats]
         if "panic" in complaints:
             raise vm.failure("the kernel panicked while it booted")

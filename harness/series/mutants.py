@@ -17,7 +17,7 @@ from harness.core.progress import say
 from harness.core.workspace import Base
 from harness.native.compiled import ENCODING
 from harness.series import per_patch
-from harness.series.results import Case, Court, Ledger
+from harness.series.results import Case, Results, Tests
 from harness.series.selection import of_series
 from harness.series.trial import Judgement, Outcome, trial
 
@@ -35,25 +35,25 @@ def run(words: Sequence[str]) -> None:
     rest = words[1:] if left else words
     selection = of_series()
     with trial(selection) as place:
-        ledger = Ledger(place, left)
+        results = Results(place, left)
         if list(rest[:1]) == [PATCHES]:
-            per_patch.run(ledger, rest[1:])
+            per_patch.run(results, rest[1:])
         else:
-            _faults(ledger, Base.load(selection.base).series_dir / "mutants", rest)
+            _faults(results, Base.load(selection.base).series_dir / "mutants", rest)
 
 
-def _faults(ledger: Ledger, directory: Path, names: Sequence[str]) -> None:
+def _faults(results: Results, directory: Path, names: Sequence[str]) -> None:
     files = {path.stem: path for path in sorted(directory.glob("*.patch"))}
     if wrong := [name for name in names if name not in files]:
         raise BadCall(f"there is no fault {wrong[0]!r} in {directory}", hint=", ".join(files))
     names = names or list(files)
-    plain = ledger.series()
-    tree, series = ledger.place.tree, ledger.commits[-1].hash
+    plain = results.series()
+    tree, series = results.place.tree, results.commits[-1].hash
     bad, made = [], dict[str, str]()
     for at, name in enumerate(names, 1):
         make = partial(compose, tree, series, [files[name]], name)
         case = Case(name, make, ("-x",))
-        judged = _judged(ledger, case, plain, in_encoding=is_encodings(files[name]))
+        judged = _judged(results, case, plain, in_encoding=is_encodings(files[name]))
         killed, told = _fate(judged)
         # One of the two is a copy of the other, or was not built.
         if judged.kernel and (twin := made.setdefault(judged.kernel, name)) != name:
@@ -62,20 +62,20 @@ def _faults(ledger: Ledger, directory: Path, names: Sequence[str]) -> None:
         if not killed:
             say(f"           {breaks(files[name])}")
             bad.append(name)
-    say(f"mutants   {len(names) - len(bad)} of {len(names)} killed; as JSON: {ledger.file}")
+    say(f"mutants   {len(names) - len(bad)} of {len(names)} killed; as JSON: {results.file}")
     if bad:
         raise TestsFailed(f"not killed: {', '.join(bad)}", hint="a missing test, as a rule")
 
 
-def _judged(ledger: Ledger, case: Case, plain: Judgement, *, in_encoding: bool) -> Judgement:
+def _judged(results: Results, case: Case, plain: Judgement, *, in_encoding: bool) -> Judgement:
     """The first verdict that finds a fault, else the last one."""
     if in_encoding:
-        judged = ledger.judge(case.before(Court.HOST))
+        judged = results.judge(case.before(Tests.HOST))
         if judged.outcome is not Outcome.PASSED:
             return judged
-    judged = ledger.judge(case, {plain.kernel: plain})
+    judged = results.judge(case, {plain.kernel: plain})
     if judged.outcome is Outcome.PASSED:  # or is not in that kernel
-        judged = ledger.judge(case.before(Court.DRIVERS))
+        judged = results.judge(case.before(Tests.DRIVERS))
     return judged
 
 

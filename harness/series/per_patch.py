@@ -13,7 +13,7 @@ from functools import partial
 from harness.artefacts.scratch_tree import without
 from harness.core.errors import TestsFailed
 from harness.core.progress import say
-from harness.series.results import Case, Court, Ledger
+from harness.series.results import Case, Results, Tests
 from harness.series.selection import numbers
 from harness.series.trial import Judgement, Outcome
 
@@ -49,20 +49,20 @@ class Proof:
         return told + lost + ("" if self.proven else "  NO TEST NEEDS IT")
 
 
-def run(ledger: Ledger, words: Sequence[str]) -> None:
+def run(results: Results, words: Sequence[str]) -> None:
     """Judge the series up to each patch, and without each; raises TestsFailed if no test needs one.
 
     words: the numbers of patches, all if there are none.
     """
-    everything = [str(number) for number in range(1, len(ledger.commits) + 1)]
-    wanted = sorted(numbers("mutants patches", words or everything, ledger.commits))
-    plain = ledger.series()
+    everything = [str(number) for number in range(1, len(results.commits) + 1)]
+    wanted = sorted(numbers("mutants patches", words or everything, results.commits))
+    plain = results.series()
     proofs = []
     for number in wanted:
-        proof = _prove(ledger, number, plain)
+        proof = _prove(results, number, plain)
         say(f"{number:04}  {proof.subject[:60]:<60} {proof.told()}")
         proofs.append(proof)
-    file = ledger.file.with_name("patches.json")
+    file = results.file.with_name("patches.json")
     file.write_text(json.dumps([asdict(proof) for proof in proofs], indent=1) + "\n")
     say(f"as JSON: {file}")
     bad = [f"{proof.number:04}" for proof in proofs if proof.compiled and not proof.proven]
@@ -70,15 +70,15 @@ def run(ledger: Ledger, words: Sequence[str]) -> None:
         raise TestsFailed(f"no test needs {', '.join(bad)}")
 
 
-def _prove(ledger: Ledger, number: int, plain: Judgement) -> Proof:
-    commits = ledger.commits
-    before = ledger.judge(_up_to(ledger, number - 1))
-    here = ledger.judge(_up_to(ledger, number), {before.kernel: before})
-    make = partial(without, ledger.place.tree, commits, {number})
+def _prove(results: Results, number: int, plain: Judgement) -> Proof:
+    commits = results.commits
+    before = results.judge(_up_to(results, number - 1))
+    here = results.judge(_up_to(results, number), {before.kernel: before})
+    make = partial(without, results.place.tree, commits, {number})
     case = Case(f"without-{number:04}", make)
-    lacking = ledger.judge(case, {plain.kernel: plain})
+    lacking = results.judge(case, {plain.kernel: plain})
     if lacking.outcome is Outcome.PASSED:
-        lacking = ledger.judge(case.before(Court.DRIVERS))
+        lacking = results.judge(case.before(Tests.DRIVERS))
     ran = lacking.outcome in (Outcome.PASSED, Outcome.FAILED)
     return Proof(
         number,
@@ -91,6 +91,6 @@ def _prove(ledger: Ledger, number: int, plain: Judgement) -> Proof:
     )
 
 
-def _up_to(ledger: Ledger, number: int) -> Case:
-    commit = ledger.commits[number - 1].hash if number else f"{ledger.commits[0].hash}^"
+def _up_to(results: Results, number: int) -> Case:
+    commit = results.commits[number - 1].hash if number else f"{results.commits[0].hash}^"
     return Case(f"at-{number:04}", lambda: commit)

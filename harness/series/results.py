@@ -18,7 +18,7 @@ from harness.series.trial import Judgement, Outcome, Trial
 SERIES = "series"  # the name of the kernel that has no fault
 
 
-class Court(enum.Enum):
+class Tests(enum.Enum):
     """Which tests judge a case: tests/guest, tests/host, the KUnit tests of the drivers' lane."""
 
     GUEST = "guest"
@@ -36,14 +36,14 @@ class Case:
     name: str
     make: Callable[[], str]
     arguments: tuple[str, ...] = ()
-    court: Court = Court.GUEST
+    tests: Tests = Tests.GUEST
 
-    def before(self, court: Court) -> "Case":
+    def before(self, tests: Tests) -> "Case":
         """The same, judged there."""
-        return replace(self, name=f"{self.name}-{court.value}", court=court)
+        return replace(self, name=f"{self.name}-{tests.value}", tests=tests)
 
 
-class Ledger:
+class Results:
     """The judgements of a trial's cases. Its file is never half-written.
 
     left: a case that was judged before, with the same source and the same tests, is not
@@ -59,9 +59,9 @@ class Ledger:
         self._left = left
         series_dir = SERIES_ROOT / place.selection.base
         self._tests = {
-            Court.GUEST: artefact.fingerprint(ROOT / "tests" / "guest", ROOT / "bpf-progs"),
-            Court.HOST: artefact.fingerprint(ROOT / "tests/host", ROOT / "harness/datapath/kv.py"),
-            Court.DRIVERS: artefact.fingerprint(*sorted(series_dir.glob("config*"))),
+            Tests.GUEST: artefact.fingerprint(ROOT / "tests" / "guest", ROOT / "bpf-progs"),
+            Tests.HOST: artefact.fingerprint(ROOT / "tests/host", ROOT / "harness/datapath/kv.py"),
+            Tests.DRIVERS: artefact.fingerprint(*sorted(series_dir.glob("config*"))),
         }
         try:
             self._entries: dict[str, dict[str, Any]] = json.loads(self.file.read_text())
@@ -75,7 +75,7 @@ class Ledger:
         except DoesNotApply as error:
             return Judgement(Outcome.NOT_APPLIED, why=f"{error.name}: {error.why}")
         tree = git(self.place.tree, "rev-parse", f"{commit}^{{tree}}").strip()
-        key = artefact.fingerprint(tree, self._tests[case.court])
+        key = artefact.fingerprint(tree, self._tests[case.tests])
         entry = self._entries.get(case.name, {})
         if self._left and entry.get("key") == key:
             told = dict(entry["judgement"])
@@ -84,12 +84,12 @@ class Ledger:
             if case.name != SERIES or outcome is Outcome.PASSED:
                 return Judgement(outcome, passed, **told)
         log = self._logs / f"{case.name}.log"
-        match case.court:
-            case Court.DRIVERS:
+        match case.tests:
+            case Tests.DRIVERS:
                 judged = self.place.judge_drivers(commit, log)
-            case Court.HOST:
+            case Tests.HOST:
                 judged = self.place.judge_encoding(commit, log)
-            case Court.GUEST:
+            case Tests.GUEST:
                 judged = self.place.judge(commit, case.arguments, log, known)
         self._keep(case.name, key, judged)
         return judged

@@ -164,10 +164,10 @@ class Trial:
         findings, at_once = Findings(), side_by_side(arguments)
         with contextlib.ExitStack() as stack:
             try:
-                bench = stack.enter_context(machines_of(artefacts, at_once))
+                testbed = stack.enter_context(machines_of(artefacts, at_once))
             except LabError as error:
                 return Judgement(Outcome.NOT_BOOTED, why=_told(error), kernel=kernel)
-            passed = run_tests(bench, arguments, findings, at_once=at_once)
+            passed = run_tests(testbed, arguments, findings, at_once=at_once)
         outcome = Outcome.PASSED if passed else Outcome.FAILED
         return Judgement(outcome, findings.passed, findings.failed, kernel=kernel)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from harness.artefacts import kconfig, strict
 from harness.console.log import own_console
-from harness.console.scanner import Witness
+from harness.console.scanner import Scanner
 from harness.core.errors import BadCall, LabError, TestsFailed
 from harness.core.lock import locked
 from harness.core.progress import say, step
@@ -66,8 +66,8 @@ def _run(artefacts: Artefacts, directory: Path) -> tuple[list[kunit.Suite], list
         try:
             with vm.boot(artefacts.spec(console), artefacts.access) as machine:
                 results = machine.guest.run(f"cat {kunit.RESULTS}").stdout.decode()
-                witness = Witness()
-                splats = witness.feed(machine.console.read_new()) + witness.finish()
+                scanner = Scanner()
+                splats = scanner.feed(machine.console.read_new()) + scanner.finish()
         except LabError as error:
             begun = SUITE.findall(console.read_text(errors="replace")) if console.exists() else []
             if begun:

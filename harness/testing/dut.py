@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Where a test sits: a machine that is as after boot, and what the kernel says against the test."""
+"""The device under test: a machine that is as after boot, and what its kernel says of a test."""
 
 import itertools
 import shlex
@@ -16,7 +16,7 @@ from harness.machine import hang, qemu
 from harness.machine.session import Machines
 from harness.machine.ssh.address import GuestGone
 from harness.machine.vm import Machine
-from harness.testing.watchdog import Guard, Why
+from harness.testing.watchdog import Watchdog, Why
 
 NICS = tuple(qemu.NICS)
 MANAGEMENT = "eth0"  # has RSS, and reports no hash
@@ -56,13 +56,13 @@ class Equipment:
     allow: AllowList
 
 
-class Seat:
-    """A machine, and what is known of it from one test to the next."""
+class Dut:
+    """A device under test: a machine, and what is known of it from one test to the next."""
 
     def __init__(self, machine: Machine, equipment: Equipment, *, kept: bool) -> None:
         self.machine = machine
         self.bpf = Bpf(machine.guest, equipment.objects)
-        self.guard = Guard(machine.console, machine.alive, equipment.allow)
+        self.watchdog = Watchdog(machine.console, machine.alive, equipment.allow)
         self._equipment = equipment
         self._kept = kept
         self._count = itertools.count(1)
@@ -86,7 +86,7 @@ class Seat:
         lost = "it did not end in its time" if why is Why.DEADLINE else ""
         if not (lost or keep):
             lost = self._reset_after(name)
-        splats, console = self.guard.take()
+        splats, console = self.watchdog.take()
         allowed, complaints = self._sorted(splats)
         if complaints:
             complaints = [self._equipment.symbols.decode("\n".join(complaints))]
@@ -99,7 +99,7 @@ class Seat:
 
     def close(self) -> None:
         """Leave the machine to others."""
-        self.guard.close()
+        self.watchdog.close()
 
     def _sorted(self, splats: Sequence[Splat]) -> tuple[list[str], list[str]]:
         """The allowed ones, and the complaints."""
@@ -122,9 +122,9 @@ class Seat:
             self._reset(marker)
         except LabError as error:
             if isinstance(error, GuestGone):
-                self.guard.await_end(LAST_WORDS_SECONDS)
+                self.watchdog.await_end(LAST_WORDS_SECONDS)
             return f"the guest does not answer any more: {error.message}"
-        if not self.guard.await_text(marker.encode(), MARKER_SECONDS):
+        if not self.watchdog.await_text(marker.encode(), MARKER_SECONDS):
             return f"the console did not show the end marker in {MARKER_SECONDS:g} s"
         self._clean = True
         return ""
@@ -135,12 +135,12 @@ class Seat:
 
     def _examine(self, *, nmi: bool) -> str:
         found = hang.examine(self.machine, self._equipment.symbols, nmi=nmi)
-        self.guard.take()  # the panic that the NMI was
+        self.watchdog.take()  # the panic that the NMI was
         return found
 
 
-class Seats:
-    """The seat that tests take: another one when the machine is another one.
+class Duts:
+    """The device under test: another one when the machine is another one.
 
     fresh: each test starts on a machine that none has used, not only each module.
     keep: the guest of a test that fails stays as that left it.
@@ -151,38 +151,38 @@ class Seats:
         self.keep = False
         self._machines = machines
         self._equipment = equipment
-        self._seat: Seat | None = None
+        self._dut: Dut | None = None
         self._served: set[str] = set()
 
-    def for_test(self, name: str) -> Seat:
-        """The seat of the test with this node ID. Raises LabError if no machine starts.
+    def for_test(self, name: str) -> Dut:
+        """That of the test with this node ID. Raises LabError if no machine starts.
 
         The first test of a module has a machine that none has used.
         """
         owner = name if self.fresh else name.partition("::")[0]
-        if self._seat and owner not in self._served:
+        if self._dut and owner not in self._served:
             self.leave()
         self._served.add(owner)
         machine = self._machines.current()
-        if self._seat is None or self._seat.machine is not machine:
-            self._seat = Seat(machine, self._equipment, kept=self._machines.kept)
-        return self._seat
+        if self._dut is None or self._dut.machine is not machine:
+            self._dut = Dut(machine, self._equipment, kept=self._machines.kept)
+        return self._dut
 
     @property
     def machine(self) -> Machine | None:
         """The machine of the last test."""
-        return self._seat.machine if self._seat else None
+        return self._dut.machine if self._dut else None
 
     def leave(self) -> bool:
         """Give a machine up; whether there will be another one."""
         if self._machines.kept:
             return False
-        if self._seat:
-            self._seat.close()
-            self._seat = None
+        if self._dut:
+            self._dut.close()
+            self._dut = None
         self._machines.discard()
         return True
 
-    def at(self, machines: Machines, *, fresh: bool = False) -> "Seats":
-        """Seats at other machines, equipped alike."""
-        return Seats(machines, self._equipment, fresh=fresh)
+    def at(self, machines: Machines, *, fresh: bool = False) -> "Duts":
+        """Devices under test at other machines, equipped alike."""
+        return Duts(machines, self._equipment, fresh=fresh)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from harness.datapath.recorder import FIELDS, Journal
+from harness.datapath.recorder import FIELDS, Recorder
 from harness.datapath.skb import SkbRecord
 from harness.datapath.topology import OBSERVER
 
@@ -22,7 +22,7 @@ SHOWN = 4  # frames of one failure; the others are counted
 CONSOLE_LINES = 80
 REPR_LENGTH = 300
 
-JOURNAL = pytest.StashKey[Journal]()
+RECORDER = pytest.StashKey[Recorder]()
 CONSOLE = pytest.StashKey[str]()
 COMPARED = pytest.StashKey[tuple[Any, Any]]()
 
@@ -119,18 +119,18 @@ def pytest_runtest_makereport(
 
 
 def _gather(item: pytest.Item, failed: bool, compared: tuple[Any, Any] | None) -> Evidence:
-    journal = item.stash.get(JOURNAL, None) or Journal()
-    found = differences(*compared, journal) if compared else []
+    recorder = item.stash.get(RECORDER, None) or Recorder()
+    found = differences(*compared, recorder) if compared else []
     names = [field.name for each in found for field in each.fields if field.differs]
     console = item.stash.get(CONSOLE, "") if failed else ""
     return Evidence(
         group=_group(item),
         path=path_of(item),
-        judged=_columns(journal.looked_at),
+        judged=_columns(recorder.looked_at),
         wrong=_columns(names),
         differences=found[:SHOWN],
         more=max(0, len(found) - SHOWN),
-        programs=sorted(dict.fromkeys(journal.programs), key=OBSERVER.name.__eq__)
+        programs=sorted(dict.fromkeys(recorder.programs), key=OBSERVER.name.__eq__)
         if failed
         else [],
         console="\n".join(console.splitlines()[-CONSOLE_LINES:]),
@@ -157,7 +157,7 @@ def _columns(names: "set[str] | list[str]") -> list[str]:
     return [column for column in COLUMNS if column in found]
 
 
-def differences(actual: Any, expected: Any, journal: Journal) -> list[Difference]:
+def differences(actual: Any, expected: Any, recorder: Recorder) -> list[Difference]:
     """Where two values differ: by key or by index if they have such, with the frame if it is known.
 
     A key that is the id of a captured frame stands for that frame.
@@ -170,24 +170,24 @@ def differences(actual: Any, expected: Any, journal: Journal) -> list[Difference
         ]
         return [
             _difference(
-                f"frame {key}" if journal.frame(key) else f"[{key!r}]",
+                f"frame {key}" if recorder.frame(key) else f"[{key!r}]",
                 actual.get(key, _MISSING),
                 expected.get(key, _MISSING),
-                journal.record(key),
-                journal,
+                recorder.record(key),
+                recorder,
             )
             for key in keys
         ]
     if isinstance(actual, list) and isinstance(expected, list):
         pairs = enumerate(zip_longest(actual, expected, fillvalue=_MISSING))
         return [
-            _difference(f"[{at}]", one, other, None, journal)
+            _difference(f"[{at}]", one, other, None, recorder)
             for at, (one, other) in pairs
             if one != other
         ]
-    record = _looked_at_last(actual, journal)
+    record = _looked_at_last(actual, recorder)
     what = f"frame {record.id}" if record else ""
-    return [_difference(what, actual, expected, record, journal)]
+    return [_difference(what, actual, expected, record, recorder)]
 
 
 class _Missing:
@@ -198,23 +198,23 @@ class _Missing:
 _MISSING = _Missing()
 
 
-def _looked_at_last(actual: object, journal: Journal) -> SkbRecord | None:
+def _looked_at_last(actual: object, recorder: Recorder) -> SkbRecord | None:
     """The record that was read last, if the value can be that one's."""
-    if journal.last is None:
+    if recorder.last is None:
         return None
-    record, name = journal.last
-    values = _named(actual, journal) or {name: actual}
+    record, name = recorder.last
+    values = _named(actual, recorder) or {name: actual}
     own = [key for key in values if key in FIELDS]
     return record if own and all(getattr(record, key) == values[key] for key in own) else None
 
 
 def _difference(
-    what: str, actual: object, expected: object, record: SkbRecord | None, journal: Journal
+    what: str, actual: object, expected: object, record: SkbRecord | None, recorder: Recorder
 ) -> Difference:
-    one, other = _named(actual, journal), _named(expected, journal)
+    one, other = _named(actual, recorder), _named(expected, recorder)
     names = [*dict.fromkeys([*other, *one])]
     if not names:
-        field = journal.last[1] if record and journal.last else "value"
+        field = recorder.last[1] if record and recorder.last else "value"
         fields = [Field(field, _shown(field, expected), _shown(field, actual), True)]
         names = [field]
     else:
@@ -233,14 +233,14 @@ def _difference(
     if record:
         rest = [name for name in vars(record) if name not in covered]
         fields += [Field(name, None, _shown(name, getattr(record, name)), False) for name in rest]
-    sent = journal.frame(record.id) if record else None
+    sent = recorder.frame(record.id) if record else None
     return Difference(what, fields, sent.data.hex() if sent else "")
 
 
-def _named(value: object, journal: Journal) -> dict[str, object]:
+def _named(value: object, recorder: Recorder) -> dict[str, object]:
     """The parts of a value that has some: a named tuple's fields, or a store's keys."""
     if isinstance(value, Mapping) and all(isinstance(each, bytes) for each in value.values()):
-        return {journal.names.get(key, f"key {key}"): value[key] for key in sorted(value)}
+        return {recorder.names.get(key, f"key {key}"): value[key] for key in sorted(value)}
     names = getattr(value, "_fields", None)
     return dict(zip(names, value, strict=True)) if names and isinstance(value, tuple) else {}
 

@@ -20,10 +20,10 @@ from harness.core.errors import EXIT_BAD_CALL, LabError
 from harness.datapath import packets
 from harness.datapath.bpf import Bpf
 from harness.datapath.devices import Nic
-from harness.datapath.recorder import Journal
+from harness.datapath.recorder import Recorder
 from harness.datapath.topology import To
-from harness.testing.dut import NICS, Seat, Seats
-from harness.testing.evidence import CONSOLE, JOURNAL
+from harness.testing.dut import NICS, Dut, Duts
+from harness.testing.evidence import CONSOLE, RECORDER
 from harness.testing.watchdog import Interrupted
 
 if TYPE_CHECKING:
@@ -37,15 +37,15 @@ DEADLINE = 60.0  # seconds for a test; the marker `deadline` gives more
 
 
 @dataclass(frozen=True)
-class Bench:
+class Testbed:
     """What guest tests run on: machines, and the artefacts that these are made of."""
 
-    seats: Seats
+    duts: Duts
     artefacts: "Artefacts"
 
 
-BENCH = pytest.StashKey[Bench]()
-SEAT = pytest.StashKey[Seat]()
+TESTBED = pytest.StashKey[Testbed]()
+DUT = pytest.StashKey[Dut]()
 
 
 def pytest_collection_finish() -> None:
@@ -55,26 +55,26 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """Run a test under guard: what the kernel says against it is its failure, not one after it."""
-    seat = item.stash.get(SEAT, None)
-    if seat is None:
+    """Run a test, watched: what the kernel says meanwhile is its failure, not one after it."""
+    dut = item.stash.get(DUT, None)
+    if dut is None:
         return (yield)
     result: object = None
     failure: BaseException | None = None
     try:
-        seat.guard.arm(_seconds(item))
+        dut.watchdog.arm(_seconds(item))
         try:
             result = yield
         finally:
-            why = seat.guard.disarm()
+            why = dut.watchdog.disarm()
     except (KeyboardInterrupt, pytest.exit.Exception):
         raise
     except BaseException as error:
-        failure, why = error, seat.guard.disarm()  # once more: it may come at the last moment
-    seats = item.config.stash[BENCH].seats
-    findings = seat.end(item.nodeid, why, keep=seats.keep and failure is not None)
+        failure, why = error, dut.watchdog.disarm()  # once more: it may come at the last moment
+    duts = item.config.stash[TESTBED].duts
+    findings = dut.end(item.nodeid, why, keep=duts.keep and failure is not None)
     item.stash[CONSOLE] = findings.console
-    if findings.gone and not seats.leave():
+    if findings.gone and not duts.leave():
         item.session.shouldfail = "the guest is gone: the tests that are left did not run"
     for text in findings.allowed:
         item.add_report_section("call", "console", text)
@@ -107,34 +107,34 @@ def _of_itself(item: pytest.Item, failure: BaseException | None) -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def bench(request: pytest.FixtureRequest) -> Bench:
+def testbed(request: pytest.FixtureRequest) -> Testbed:
     """What the session's tests run on."""
-    given = request.config.stash.get(BENCH, None)
+    given = request.config.stash.get(TESTBED, None)
     if given is None:
         pytest.exit("guest tests need a machine: ./lab test -- FILE", EXIT_BAD_CALL)
     return given
 
 
 @pytest.fixture
-def _seat(request: pytest.FixtureRequest, bench: Bench) -> Seat:
+def _dut(request: pytest.FixtureRequest, testbed: Testbed) -> Dut:
     try:
-        seat = bench.seats.for_test(request.node.nodeid)
+        dut = testbed.duts.for_test(request.node.nodeid)
     except LabError as error:
         request.session.shouldfail = f"no machine for the tests that are left: {error.message}"
         raise
     try:
-        seat.begin()
+        dut.begin()
     except LabError:
-        bench.seats.leave()
+        testbed.duts.leave()
         raise
-    request.node.stash[SEAT] = seat
-    return seat
+    request.node.stash[DUT] = dut
+    return dut
 
 
 @pytest.fixture
-def machine(_seat: Seat) -> "Machine":
+def machine(_dut: Dut) -> "Machine":
     """The machine under test, its guest as after boot."""
-    return _seat.machine
+    return _dut.machine
 
 
 @pytest.fixture
@@ -144,10 +144,10 @@ def guest(machine: "Machine") -> "Guest":
 
 
 @pytest.fixture
-def bpf(request: pytest.FixtureRequest, _seat: Seat) -> Bpf:
+def bpf(request: pytest.FixtureRequest, _dut: Dut) -> Bpf:
     """BPF in the guest, nothing loaded yet."""
-    _seat.bpf.journal = request.node.stash[JOURNAL] = Journal()
-    return _seat.bpf
+    _dut.bpf.recorder = request.node.stash[RECORDER] = Recorder()
+    return _dut.bpf
 
 
 # What a test asks on one way it asks on the others too, but not in the quick suite, unless

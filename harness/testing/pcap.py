@@ -11,7 +11,7 @@ import pytest
 from harness.machine import qemu
 from harness.machine.qmp import MonitorError
 from harness.machine.vm import Machine
-from harness.testing.fixtures import SEAT
+from harness.testing.fixtures import DUT
 
 # https://www.ietf.org/archive/id/draft-ietf-opsawg-pcap-04.html: the file's header, a record's.
 FILE = struct.Struct("<IHHiIII")
@@ -35,24 +35,24 @@ class Pcap:
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
         """Let QEMU dump both directions of each NIC for the length of a test."""
-        seat = item.stash.get(SEAT, None)
-        if seat is None or not seat.machine.packets:
+        dut = item.stash.get(DUT, None)
+        if dut is None or not dut.machine.packets:
             return (yield)
         name = re.sub(r"[^\w.-]+", "_", item.nodeid)[-NAME_LENGTH:]
         files = {nic: self._directory / f"{name}.{nic}.pcap" for nic in qemu.NICS}
         for nic, file in files.items():
-            _start(seat.machine, nic, file)
+            _start(dut.machine, nic, file)
         try:
             result = yield
         except BaseException:
             for nic, file in files.items():
-                if not _stop(seat.machine, nic):
+                if not _stop(dut.machine, nic):
                     file.write_bytes(without_header(file.read_bytes()))
             shown = "\n".join(map(str, files.values()))
             item.add_report_section("call", "frames", shown)
             raise
         for nic, file in files.items():
-            _stop(seat.machine, nic)
+            _stop(dut.machine, nic)
             file.unlink()
         return result
 

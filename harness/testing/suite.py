@@ -26,8 +26,8 @@ from harness.machine.held import built
 from harness.machine.session import Early, Machines, early, starter
 from harness.machine.vm import Machine
 from harness.testing import fixtures, report
-from harness.testing.dut import Seats
-from harness.testing.fixtures import Bench
+from harness.testing.dut import Duts
+from harness.testing.fixtures import Testbed
 from harness.testing.pcap import Pcap
 from harness.testing.provenance import provenance
 from harness.testing.verdict import GUEST_TESTS, Verdict, equipment
@@ -42,7 +42,7 @@ NUMBER = re.compile(r"(?:^| )(?:-n|--numprocesses)[ =]?(\d+)\b")  # xdist's opti
 
 
 @contextmanager
-def own_machines(selection: Selection, at_once: int = 0) -> Iterator[Bench]:
+def own_machines(selection: Selection, at_once: int = 0) -> Iterator[Testbed]:
     """Build what is not current; machines of its own for the length of the context.
 
     at_once: see machines_of.
@@ -56,7 +56,7 @@ def own_machines(selection: Selection, at_once: int = 0) -> Iterator[Bench]:
 @contextmanager
 def machines_of(
     artefacts: Artefacts, at_once: int = 0, started: Early | None = None
-) -> Iterator[Bench]:
+) -> Iterator[Testbed]:
     """Machines made of these, for the length of the context.
 
     The first one is up, or so many processes can restore theirs at once. started: it, if it fits.
@@ -70,11 +70,11 @@ def machines_of(
             with step("boot", why) as current:
                 up = "restored" if machines.current().restored else "up"
                 current.note = f"{up} {why}"
-        yield Bench(Seats(machines, equipment(artefacts)), artefacts)
+        yield Testbed(Duts(machines, equipment(artefacts)), artefacts)
 
 
 @contextmanager
-def booted_machine(selection: Selection) -> Iterator[Bench]:
+def booted_machine(selection: Selection) -> Iterator[Testbed]:
     """The VM that `boot` left running. BadCall if there is none, or if it is stale."""
     with built(selection) as artefacts, locked(machine_dir(), keeper.TESTED):
         running = keeper.ask(machine_dir())
@@ -87,7 +87,7 @@ def booted_machine(selection: Selection) -> Iterator[Bench]:
             Machines(lambda: contextlib.nullcontext(machine), kept=True) as machines,
         ):
             machines.current()
-            yield Bench(Seats(machines, equipment(artefacts)), artefacts)
+            yield Testbed(Duts(machines, equipment(artefacts)), artefacts)
 
 
 def _refuse_stale(running: keeper.Running, artefacts: Artefacts) -> None:
@@ -136,19 +136,21 @@ def guest(
         if pcap:
             stack.enter_context(locked(frames, "keeps frames"))
         machines = booted_machine(selection) if here else own_machines(selection, at_once)
-        bench = stack.enter_context(machines)
+        testbed = stack.enter_context(machines)
         reports = [report.Report(provenance(selection))] if wanted else []
         looks = [Pcap(frames)] if pcap else []
         try:
-            bench.seats.fresh, bench.seats.keep = fresh, keep
+            testbed.duts.fresh, testbed.duts.keep = fresh, keep
             options = [*junits, *quick, *(["--maxfail=1"] if keep else []), "-n", str(at_once)]
             plugins = [*reports, *looks]
-            passed = run_tests(bench, [*arguments, *options], *plugins, bare=bare, at_once=at_once)
+            passed = run_tests(
+                testbed, [*arguments, *options], *plugins, bare=bare, at_once=at_once
+            )
         finally:
             for each in reports:
                 report.publish(each, page)
         if keep and not passed:
-            _hold(bench.seats.machine)
+            _hold(testbed.duts.machine)
     if not passed:
         raise TestsFailed("not all tests passed")
 
@@ -197,7 +199,7 @@ def _from_here(word: str) -> str:
 
 
 def run_tests(
-    bench: Bench,
+    testbed: Testbed,
     arguments: Sequence[str],
     *plugins: object,
     bare: bool = False,
@@ -206,15 +208,15 @@ def run_tests(
     """Whether the guest tests, or those that pytest's arguments name, pass: one at least, and all.
 
     plugins: pytest's, besides the lab's own. bare: as in Verdict. at_once: processes that run
-    them, with machines of their own; 0: this one runs them on the bench. Raises BadCall
+    them, with machines of their own; 0: this one runs them on the testbed. Raises BadCall
     if nothing of what was named is there.
     """
     places = named(arguments)
-    verdict = Verdict(bench, bare=bare)
+    verdict = Verdict(testbed, bare=bare)
     workers = []
     if at_once:
-        bench.seats.leave()
-        workers = [Workers(at_once, bench.artefacts, bench.seats.fresh, bare)]
+        testbed.duts.leave()
+        workers = [Workers(at_once, testbed.artefacts, testbed.duts.fresh, bare)]
     # Tests are called by their path below rootdir; one outside it would have no name.
     root = os.path.commonpath([ROOT, *(path.resolve() for path in places)])
     told = [APPENDED, *map(_from_here, arguments)]

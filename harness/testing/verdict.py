@@ -9,7 +9,7 @@ from harness.datapath.bpf import BpfError
 from harness.datapath.topology import CaptureError
 from harness.machine.build import Artefacts
 from harness.testing.dut import Equipment
-from harness.testing.fixtures import BENCH, Bench
+from harness.testing.fixtures import TESTBED, Testbed
 
 GUEST_TESTS = ROOT / "tests" / "guest"
 ALLOWED_REPORTS = GUEST_TESTS / "console-allow.toml"
@@ -28,8 +28,8 @@ class Verdict:
     asserts or by a program that can't be loaded, but for those marked unchanged.
     """
 
-    def __init__(self, bench: Bench, *, bare: bool = False) -> None:
-        self._bench = bench
+    def __init__(self, testbed: Testbed, *, bare: bool = False) -> None:
+        self._testbed = testbed
         self._bare = bare
         self.passed = 0
         self.asked = False
@@ -37,7 +37,7 @@ class Verdict:
 
     def pytest_configure(self, config: pytest.Config) -> None:
         """Hand the machines to harness.fixtures."""
-        config.stash[BENCH] = self._bench
+        config.stash[TESTBED] = self._testbed
 
     def pytest_runtestloop(self, session: pytest.Session) -> None:
         """Tests are to run: no --help, --markers, --collect-only or the like."""

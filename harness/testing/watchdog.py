@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from harness.console.allowlist import AllowList
 from harness.console.log import ConsoleFile
-from harness.console.scanner import Splat, Witness
+from harness.console.scanner import Scanner, Splat
 
 READ_EVERY = 0.03  # seconds
 SILENCE = 0.3  # seconds; then a report whose end has not come is taken as it is
@@ -36,7 +36,7 @@ class Interrupted(BaseException):
     """The test that runs can't pass any more. No Exception: tests expect and catch those."""
 
 
-class Guard:
+class Watchdog:
     """The one reader of a machine's console.
 
     alive: whether the machine runs. allow: what may come without interrupting a test.
@@ -46,7 +46,7 @@ class Guard:
         self._console = console
         self._alive = alive
         self._allow = allow
-        self._witness = Witness()
+        self._scanner = Scanner()
         self._splats: list[Splat] = []
         self._recent = b""
         self._ended = False
@@ -56,7 +56,7 @@ class Guard:
         self._why: Why | None = None
         self._changed = threading.Condition()
         self._closed = threading.Event()
-        threading.Thread(target=self._watch, name="console guard", daemon=True).start()
+        threading.Thread(target=self._watch, name="console watchdog", daemon=True).start()
 
     def arm(self, seconds: float) -> None:
         """From now on interrupt the main thread, which calls this, if the test can't pass.
@@ -80,18 +80,18 @@ class Guard:
         """Wait until the console shows the text, and the reports before it are whole."""
         with self._changed:
             return self._changed.wait_for(
-                lambda: text in self._recent and not self._witness.pending, seconds
+                lambda: text in self._recent and not self._scanner.pending, seconds
             )
 
     def await_end(self, seconds: float) -> None:
         """Wait for the machine's end, and for all that it printed before."""
         with self._changed:
-            self._changed.wait_for(lambda: self._ended and not self._witness.pending, seconds)
+            self._changed.wait_for(lambda: self._ended and not self._scanner.pending, seconds)
 
     def take(self) -> tuple[list[Splat], str]:
         """The reports since the last call, allowed ones and cut off ones included; the console."""
         with self._changed:
-            taken, self._splats = self._splats + self._witness.settle(), []
+            taken, self._splats = self._splats + self._scanner.settle(), []
             said, self._recent = self._recent.decode(errors="replace"), b""
         return taken, said
 
@@ -114,11 +114,11 @@ class Guard:
         if new:
             self._read_at = now
             self._recent = (self._recent + new)[-KEPT_BYTES:]
-            self._splats += self._witness.feed(new)
-        if not self._witness.pending:
+            self._splats += self._scanner.feed(new)
+        if not self._scanner.pending:
             self._whole_at = now
         elif now - self._read_at > SILENCE or now - self._whole_at > LONGEST:
-            self._splats += self._witness.settle()
+            self._splats += self._scanner.settle()
 
     def _interrupt_if_due(self, now: float) -> None:
         if self._deadline is None or now < self._again_at:
@@ -137,8 +137,8 @@ class Guard:
         signal.pthread_kill(main, SIGNAL)
 
 
-# The guard whose test runs, if one does.
-_armed: list[Guard] = []
+# The watchdog whose test runs, if one does.
+_armed: list[Watchdog] = []
 
 
 def _interrupt(*_: object) -> None:

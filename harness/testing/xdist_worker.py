@@ -18,8 +18,8 @@ from harness.core import progress
 from harness.machine.build import Artefacts
 from harness.machine.session import Machines, starter
 from harness.testing import fixtures
-from harness.testing.dut import Seats
-from harness.testing.fixtures import Bench
+from harness.testing.dut import Duts
+from harness.testing.fixtures import Testbed
 from harness.testing.verdict import Verdict, equipment
 
 KEY = "lab"
@@ -28,7 +28,7 @@ PR_SET_PDEATHSIG = 1  # prctl(2)
 
 @dataclass(frozen=True)
 class Workers:
-    """A pytest plugin: tests run in so many processes. fresh: see Seats; bare: see Verdict."""
+    """A pytest plugin: tests run in so many processes. fresh: see Duts; bare: see Verdict."""
 
     count: int
     artefacts: Artefacts
@@ -58,6 +58,6 @@ def pytest_configure(config: pytest.Config) -> None:
     progress.use_stderr()  # stdout is the connection to the other process
     machines = Machines(starter(workers.artefacts.plan, crowded=True))
     config.add_cleanup(lambda: machines.__exit__())
-    seats = Seats(machines, equipment(workers.artefacts), fresh=workers.fresh)
+    duts = Duts(machines, equipment(workers.artefacts), fresh=workers.fresh)
     config.pluginmanager.register(fixtures)
-    config.pluginmanager.register(Verdict(Bench(seats, workers.artefacts), bare=workers.bare))
+    config.pluginmanager.register(Verdict(Testbed(duts, workers.artefacts), bare=workers.bare))

@@ -12,16 +12,16 @@ from pathlib import Path
 import pytest
 
 from harness.core.workspace import Layout
-from harness.testing.fixtures import Bench
+from harness.testing.fixtures import Testbed
 
 pytestmark = [pytest.mark.slow, pytest.mark.unchanged]
 
 PATH = re.compile(r"[^\s():]+/[^\s():]+")
 
 
-def test_symbols_are_decoded_as_by_the_trees_script(bench: Bench, seed: int) -> None:
-    symbols = bench.artefacts.kernel.symbols
-    objects = Layout.of(bench.artefacts.selection).objects
+def test_symbols_are_decoded_as_by_the_trees_script(testbed: Testbed, seed: int) -> None:
+    symbols = testbed.artefacts.kernel.symbols
+    objects = Layout.of(testbed.artefacts.selection).objects
     table = (objects / "System.map").read_text().splitlines()
     rows = [line.split(" ", 2) for line in table]
     count = Counter(name for _, _, name in rows)
@@ -32,11 +32,11 @@ def test_symbols_are_decoded_as_by_the_trees_script(bench: Bench, seed: int) -> 
     ]
     chosen = random.Random(seed).sample(functions, 8)
     report = "\n".join(f" {name}+0x{size // 2:x}/0x{size:x}" for name, size in chosen)
-    assert _words(symbols.decode(report), symbols.tree) == _by_script(report, bench)
+    assert _words(symbols.decode(report), symbols.tree) == _by_script(report, testbed)
 
 
-def _by_script(report: str, bench: Bench) -> list[list[str]]:
-    kernel = bench.artefacts.kernel
+def _by_script(report: str, testbed: Testbed) -> list[list[str]]:
+    kernel = testbed.artefacts.kernel
     script = kernel.tree / "scripts/decode_stacktrace.sh"
     done = subprocess.run(
         ["bash", script, kernel.vmlinux, kernel.tree],

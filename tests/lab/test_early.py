@@ -11,7 +11,7 @@ import pytest
 
 from harness.machine.plan import last
 from harness.machine.session import Early, starter
-from harness.testing.fixtures import Bench
+from harness.testing.fixtures import Testbed
 
 pytestmark = pytest.mark.unchanged
 
@@ -31,10 +31,10 @@ class Started:
 
 
 @pytest.fixture
-def started(bench: Bench) -> Iterator[Started]:
-    with starter(bench.artefacts.plan)():
+def started(testbed: Testbed) -> Iterator[Started]:
+    with starter(testbed.artefacts.plan)():
         pass  # one is saved now, if none was
-    with Early(bench.artefacts.selection) as early:
+    with Early(testbed.artefacts.selection) as early:
         yield Started(early)
 
 
@@ -55,12 +55,12 @@ def _read(path: Path) -> str:
         return ""
 
 
-def test_the_last_build_is_remembered(bench: Bench) -> None:
-    assert bench.artefacts.plan.is_same_machine(last(bench.artefacts.selection))
+def test_the_last_build_is_remembered(testbed: Testbed) -> None:
+    assert testbed.artefacts.plan.is_same_machine(last(testbed.artefacts.selection))
 
 
-def test_one_that_fits_is_the_first_machine(bench: Bench, started: Started) -> None:
-    start = starter(bench.artefacts.plan, early=started.early)
+def test_one_that_fits_is_the_first_machine(testbed: Testbed, started: Started) -> None:
+    start = starter(testbed.artefacts.plan, early=started.early)
     with start() as machine:
         assert machine.qemu_pid == int(started.process.name)
         assert machine.restored
@@ -70,15 +70,15 @@ def test_one_that_fits_is_the_first_machine(bench: Bench, started: Started) -> N
         assert another.guest.sh("echo here") == "here\n"
 
 
-def test_one_that_does_not_fit_is_thrown_away(bench: Bench, started: Started) -> None:
-    state = replace(bench.artefacts.state, made_from="another kernel")
-    changed = replace(bench.artefacts.plan, state=state)
+def test_one_that_does_not_fit_is_thrown_away(testbed: Testbed, started: Started) -> None:
+    state = replace(testbed.artefacts.state, made_from="another kernel")
+    changed = replace(testbed.artefacts.plan, state=state)
     with starter(changed, early=started.early)() as machine:
         assert started.process not in _qemus()
         assert machine.guest.sh("echo here") == "here\n"
 
 
-def test_one_that_nobody_takes_is_thrown_away(bench: Bench) -> None:
-    with Early(bench.artefacts.selection) as early:
+def test_one_that_nobody_takes_is_thrown_away(testbed: Testbed) -> None:
+    with Early(testbed.artefacts.selection) as early:
         process = Started(early).process
     assert process not in _qemus()

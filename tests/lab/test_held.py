@@ -13,7 +13,7 @@ from harness.machine.build import Artefacts
 from harness.machine.held import held
 from harness.machine.qemu import Spec
 from harness.machine.snapshot import State
-from harness.testing.fixtures import Bench
+from harness.testing.fixtures import Testbed
 
 pytestmark = pytest.mark.unchanged
 
@@ -21,8 +21,8 @@ pytestmark = pytest.mark.unchanged
 class Lab:
     """The session's artefacts by names of this test's own, and others that take these."""
 
-    def __init__(self, bench: Bench, directory: Path) -> None:
-        given = bench.artefacts
+    def __init__(self, testbed: Testbed, directory: Path) -> None:
+        given = testbed.artefacts
         self._directory = directory
         kernel = replace(given.kernel, vmlinux=self._named("vmlinux", given.kernel.vmlinux))
         image = replace(given.image, initramfs=self._named("image", given.image.initramfs))
@@ -46,8 +46,8 @@ class Lab:
 
 
 @pytest.fixture
-def lab(bench: Bench, tmp_path: Path) -> Lab:
-    return Lab(bench, tmp_path)
+def lab(testbed: Testbed, tmp_path: Path) -> Lab:
+    return Lab(testbed, tmp_path)
 
 
 @pytest.fixture
@@ -81,8 +81,8 @@ def test_reports_are_decoded_by_the_kernel_that_is_held(kept: Artefacts) -> None
     assert "net/core/filter.c:" in symbols.decode(" xdp_do_redirect+0x10/0x400")
 
 
-def test_programs_are_those_that_are_held(bench: Bench) -> None:
+def test_programs_are_those_that_are_held(testbed: Testbed) -> None:
     """As the session itself has them."""
-    objects = bench.artefacts.programs.objects
+    objects = testbed.artefacts.programs.objects
     assert objects.is_relative_to(f"/proc/{os.getpid()}/fd") or "PYTEST_XDIST_WORKER" in os.environ
     assert (objects / "xdp_pass.bpf.o").read_bytes()[:4] == b"\x7fELF"

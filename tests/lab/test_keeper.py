@@ -13,14 +13,14 @@ import pytest
 from harness.machine import keeper, keeper_process
 from harness.machine.keeper import Running, Silent, Stopped
 from harness.machine.ssh.address import GuestGone
-from harness.testing.fixtures import Bench
+from harness.testing.fixtures import Testbed
 
 pytestmark = [pytest.mark.slow, pytest.mark.unchanged]
 
 
 @pytest.fixture
-def running(bench: Bench, tmp_path: Path) -> Iterator[Running]:
-    yield keeper_process.start(tmp_path, bench.artefacts.plan)
+def running(testbed: Testbed, tmp_path: Path) -> Iterator[Running]:
+    yield keeper_process.start(tmp_path, testbed.artefacts.plan)
     keeper.stop(tmp_path)
 
 

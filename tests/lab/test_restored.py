@@ -13,7 +13,7 @@ from harness.core.run import run
 from harness.machine import snapshot, vm
 from harness.machine.session import starter
 from harness.machine.snapshot import State
-from harness.testing.fixtures import Bench
+from harness.testing.fixtures import Testbed
 
 pytestmark = pytest.mark.unchanged
 
@@ -21,29 +21,30 @@ DAY = 86400  # seconds
 
 
 @pytest.fixture
-def state(bench: Bench, tmp_path: Path) -> Iterator[State]:
+def state(testbed: Testbed, tmp_path: Path) -> Iterator[State]:
     """A state of this test's own, made from what the session's machines are made of."""
-    with starter(bench.artefacts.plan)():
+    with starter(testbed.artefacts.plan)():
         pass  # one is saved now, if none was
-    own = State(tmp_path / "state", bench.artefacts.state.made_from)
+    own = State(tmp_path / "state", testbed.artefacts.state.made_from)
     run(
-        ["cp", "-r", "--sparse=always", bench.artefacts.state.directory, own.directory], deadline=60
+        ["cp", "-r", "--sparse=always", testbed.artefacts.state.directory, own.directory],
+        deadline=60,
     )
     yield own
     own.remove()
 
 
 @pytest.fixture
-def machines(bench: Bench, state: State, tmp_path: Path) -> Iterator["Boots"]:
+def machines(testbed: Testbed, state: State, tmp_path: Path) -> Iterator["Boots"]:
     with ExitStack() as stack:
-        yield Boots(bench, state, tmp_path, stack)
+        yield Boots(testbed, state, tmp_path, stack)
 
 
 class Boots:
     """What boots machines with that state, which live as long as the test."""
 
-    def __init__(self, bench: Bench, state: State, directory: Path, stack: ExitStack) -> None:
-        self._artefacts = bench.artefacts
+    def __init__(self, testbed: Testbed, state: State, directory: Path, stack: ExitStack) -> None:
+        self._artefacts = testbed.artefacts
         self._state = state
         self._directory = directory
         self._stack = stack

@@ -8,7 +8,7 @@ import pytest
 from harness.commands.trace import Trace
 from harness.machine.ssh.guest import Guest
 from harness.testing import fixtures
-from harness.testing.fixtures import Bench
+from harness.testing.fixtures import Testbed
 from harness.testing.verdict import Verdict
 
 pytestmark = [pytest.mark.slow, pytest.mark.unchanged]
@@ -26,22 +26,25 @@ def test_that_fails(guest):
 
 
 def traced(
-    pytester: pytest.Pytester, bench: Bench, directory: Path, *functions: str
+    pytester: pytest.Pytester, testbed: Testbed, directory: Path, *functions: str
 ) -> tuple[Trace, pytest.HookRecorder]:
     """Those tests, under a trace of these functions."""
     pytester.makepyfile(READS)
     plugin = Trace(functions, directory)
     run = pytester.inline_run(
-        "-p", "no:cacheprovider", plugins=[fixtures, Verdict(bench), plugin], no_reraise_ctrlc=True
+        "-p",
+        "no:cacheprovider",
+        plugins=[fixtures, Verdict(testbed), plugin],
+        no_reraise_ctrlc=True,
     )
     return plugin, run
 
 
 def test_each_test_has_a_file_with_what_it_called(
-    bench: Bench, guest: Guest, pytester: pytest.Pytester, tmp_path: Path
+    testbed: Testbed, guest: Guest, pytester: pytest.Pytester, tmp_path: Path
 ) -> None:
     functions = ("version_proc_show", "uptime_proc_*")
-    plugin, run = traced(pytester, bench, tmp_path / "trace", *functions)
+    plugin, run = traced(pytester, testbed, tmp_path / "trace", *functions)
     passed, _, failed = run.listoutcomes()
     assert (len(passed), len(failed)) == (2, 1)
     called = {
@@ -62,9 +65,9 @@ def test_what_an_earlier_trace_left_goes(tmp_path: Path) -> None:
 
 
 def test_a_function_that_the_kernel_has_not_ends_it(
-    bench: Bench, pytester: pytest.Pytester, tmp_path: Path
+    testbed: Testbed, pytester: pytest.Pytester, tmp_path: Path
 ) -> None:
-    plugin, run = traced(pytester, bench, tmp_path, "version_proc_show", "no_such_function")
+    plugin, run = traced(pytester, testbed, tmp_path, "version_proc_show", "no_such_function")
     assert plugin.refused is not None
     assert "no_such_function" in plugin.refused.message
     assert run.listoutcomes()[0] == []

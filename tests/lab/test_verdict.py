@@ -13,7 +13,7 @@ from harness.datapath.packets import Frame, random_frames
 from harness.datapath.topology import CaptureError, To, redirect
 from harness.machine.session import Machines, starter
 from harness.testing import fixtures
-from harness.testing.fixtures import Bench
+from harness.testing.fixtures import Testbed
 from harness.testing.suite import run_tests
 from harness.testing.verdict import Verdict
 
@@ -58,11 +58,11 @@ def test_afterwards(guest):
 
 
 def outcomes(
-    pytester: pytest.Pytester, bench: Bench, source: str
+    pytester: pytest.Pytester, testbed: Testbed, source: str
 ) -> tuple[list[str], dict[str, str]]:
     """The names of the tests of this source that passed, and the text of those that failed."""
     pytester.makepyfile(source)
-    verdict = Verdict(bench)
+    verdict = Verdict(testbed)
     run = pytester.inline_run("-p", "no:cacheprovider", plugins=[fixtures, verdict])
     passed, skipped, failed = run.listoutcomes()
     assert skipped == []
@@ -73,9 +73,9 @@ def outcomes(
 
 @pytest.mark.slow
 def test_a_test_fails_if_the_kernel_warns_meanwhile(
-    bench: Bench, pytester: pytest.Pytester
+    testbed: Testbed, pytester: pytest.Pytester
 ) -> None:
-    passed, failed = outcomes(pytester, bench, WARNS)
+    passed, failed = outcomes(pytester, testbed, WARNS)
     assert passed == ["test_afterwards"]
     for text in failed.values():
         assert "the kernel complained while this test ran: WARNING" in text
@@ -87,10 +87,10 @@ def test_a_test_fails_if_the_kernel_warns_meanwhile(
 
 
 @contextmanager
-def elsewhere(bench: Bench, *, fresh: bool = False) -> Iterator[Bench]:
-    """A bench with machines of its own."""
-    with Machines(starter(bench.artefacts.plan)) as machines:
-        yield replace(bench, seats=bench.seats.at(machines, fresh=fresh))
+def elsewhere(testbed: Testbed, *, fresh: bool = False) -> Iterator[Testbed]:
+    """A testbed with machines of its own."""
+    with Machines(starter(testbed.artefacts.plan)) as machines:
+        yield replace(testbed, duts=testbed.duts.at(machines, fresh=fresh))
 
 
 ENDS = """
@@ -106,8 +106,8 @@ def test_afterwards(guest):
 
 
 @pytest.mark.slow
-def test_a_guest_that_is_gone_costs_one_test(bench: Bench, pytester: pytest.Pytester) -> None:
-    with elsewhere(bench) as another:
+def test_a_guest_that_is_gone_costs_one_test(testbed: Testbed, pytester: pytest.Pytester) -> None:
+    with elsewhere(testbed) as another:
         passed, failed = outcomes(pytester, another, ENDS)
     assert passed == ["test_afterwards"]
     assert set(failed) == {"test_that_ends_the_guest", "test_that_panics"}
@@ -129,8 +129,8 @@ def test_afterwards(guest):
 
 
 @pytest.mark.slow
-def test_a_hang_has_a_face_and_costs_one_test(bench: Bench, pytester: pytest.Pytester) -> None:
-    with elsewhere(bench) as another:
+def test_a_hang_has_a_face_and_costs_one_test(testbed: Testbed, pytester: pytest.Pytester) -> None:
+    with elsewhere(testbed) as another:
         passed, failed = outcomes(pytester, another, HANGS)
     assert passed == ["test_afterwards"]
     (text,) = failed.values()
@@ -169,11 +169,11 @@ def test_that_needs_the_series_by_mistake():
 
 
 def test_without_the_series_tests_fail_but_for_those_of_what_is_unchanged(
-    bench: Bench, pytester: pytest.Pytester
+    testbed: Testbed, pytester: pytest.Pytester
 ) -> None:
     pytester.makeini("[pytest]\nmarkers = unchanged")
     pytester.makepyfile(BARE)
-    verdict = Verdict(bench, bare=True)
+    verdict = Verdict(testbed, bare=True)
     run = pytester.inline_run("-p", "no:cacheprovider", plugins=[fixtures, verdict])
     passed, expected, failed = run.listoutcomes()
     assert [report.nodeid.partition("::")[2] for report in passed] == [
@@ -202,10 +202,10 @@ def test_second(guest):
 @pytest.mark.slow
 @pytest.mark.parametrize("fresh", [False, True])
 def test_each_module_or_each_test_has_a_pristine_machine(
-    bench: Bench, pytester: pytest.Pytester, fresh: bool
+    testbed: Testbed, pytester: pytest.Pytester, fresh: bool
 ) -> None:
     pytester.makepyfile(test_one=LEAVES, test_two="from test_one import test_second")
-    with elsewhere(bench, fresh=fresh) as another:
+    with elsewhere(testbed, fresh=fresh) as another:
         verdict = Verdict(another)
         run = pytester.inline_run("-p", "no:cacheprovider", plugins=[fixtures, verdict])
     _, _, failed = run.listoutcomes()
@@ -221,9 +221,11 @@ def test_fails(guest):
 
 
 @pytest.mark.slow
-def test_the_first_failure_ends_a_run_side_by_side(bench: Bench, pytester: pytest.Pytester) -> None:
+def test_the_first_failure_ends_a_run_side_by_side(
+    testbed: Testbed, pytester: pytest.Pytester
+) -> None:
     pytester.makepyfile(test_one=FAILS, test_two=FAILS)
-    with elsewhere(bench) as another:
+    with elsewhere(testbed) as another:
         assert not run_tests(another, ["-x", "test_one.py", "test_two.py"], at_once=2)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The console as a witness: recorded consoles, cut and coloured in every way a read may bring them.
+"""Alarms on recorded consoles, cut and coloured in every way a read may bring them.
 
 consoles/bad/NAME.found: a line for each report, its kind, first and last line. Those under
 consoles/good have none.
@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from harness.console.log import ConsoleFile
-from harness.console.scanner import MAX_LINES, Splat, Witness
+from harness.console.scanner import MAX_LINES, Scanner, Splat
 
 CONSOLES = Path(__file__).parent / "consoles"
 BAD = sorted(path.stem for path in CONSOLES.glob("bad/*.log"))
@@ -48,9 +48,9 @@ def at_random(data: bytes) -> Iterator[bytes]:
 
 
 def splats(reads: Iterator[bytes]) -> list[Splat]:
-    witness = Witness()
-    found = [splat for read in reads for splat in witness.feed(read)]
-    return found + witness.finish()
+    scanner = Scanner()
+    found = [splat for read in reads for splat in scanner.feed(read)]
+    return found + scanner.finish()
 
 
 @pytest.mark.parametrize("name", BAD)
@@ -140,20 +140,20 @@ def test_no_kind_is_missed_on_a_console_without(name: str, stamp: bytes) -> None
 def test_a_report_split_over_two_reads_comes_with_the_second() -> None:
     data = bad("oops")
     cut = data.index(b"Oops: 0000") + 3
-    witness = Witness()
-    assert witness.feed(data[:cut]) == []
-    assert [splat.kind for splat in witness.feed(data[cut:])] == ["Oops", "panic"]
-    assert witness.finish() == []
+    scanner = Scanner()
+    assert scanner.feed(data[:cut]) == []
+    assert [splat.kind for splat in scanner.feed(data[cut:])] == ["Oops", "panic"]
+    assert scanner.finish() == []
 
 
 def test_a_truncated_report_comes_when_the_console_is_silent_and_once() -> None:
-    witness = Witness()
-    assert witness.feed(bad("truncated")) == []
-    assert witness.pending
-    (splat,) = witness.settle()
+    scanner = Scanner()
+    assert scanner.feed(bad("truncated")) == []
+    assert scanner.pending
+    (splat,) = scanner.settle()
     assert "bpf_xdp_adjust_head" in splat.text
-    assert not witness.pending
-    assert [splat.kind for splat in witness.finish()] == []
+    assert not scanner.pending
+    assert [splat.kind for splat in scanner.finish()] == []
 
 
 def test_callers_are_told_apart() -> None:
@@ -179,9 +179,9 @@ def test_a_panic_inside_a_report_is_a_report_of_its_own() -> None:
 def test_a_report_without_an_end_does_not_swallow_the_console() -> None:
     line = b"[    1.000000][   T1] BUG: Bad page state\n"
     more = b"".join(line.replace(b"BUG: Bad", b"%d" % index) for index in range(2000))
-    assert len(Witness().feed(line + more)) == 1
+    assert len(Scanner().feed(line + more)) == 1
     later = b"[    3.000000][   T2] eth1: entered promiscuous mode\n"
-    (splat,) = Witness().feed(line + later)
+    (splat,) = Scanner().feed(line + later)
     assert splat == Splat("BUG", "BUG: Bad page state")
 
 
@@ -232,9 +232,9 @@ def test_console_file_is_followed(tmp_path: Path) -> None:
 
 
 def test_lines_without_an_end_cost_no_more_than_others() -> None:
-    witness = Witness()
+    scanner = Scanner()
     endless = b"." * 300_000 + b"WARNING: " + b"-safe -> " * 100_000
-    assert [splat for byte in bytewise(endless) for splat in witness.feed(byte)] == []
+    assert [splat for byte in bytewise(endless) for splat in scanner.feed(byte)] == []
     (splat,) = splats(iter([b"WARNING: " + b"-safe -> " * 100_000, b"\nBUG: 3 open\n"]))
     assert splat == Splat("BUG", "BUG: 3 open")
 

@@ -14,7 +14,7 @@ from harness.core.git import git
 from harness.core.workspace import SERIES_ROOT, Selection
 from harness.native.compiled import ENCODING
 from harness.series import bisect, mutants, per_patch
-from harness.series.results import Case, Ledger
+from harness.series.results import Case, Results
 from harness.series.trial import Judgement, Outcome
 
 PASSED = Judgement(Outcome.PASSED, ("a", "b"), kernel="k")
@@ -96,8 +96,8 @@ def planted(directory: Path, number: int, text: str) -> None:
     )
 
 
-def ledger(trial: FakeTrial, left: bool = False) -> Ledger:
-    return Ledger(trial, left)  # type: ignore[arg-type]
+def results(trial: FakeTrial, left: bool = False) -> Results:
+    return Results(trial, left)  # type: ignore[arg-type]
 
 
 def by_kunit(text: str) -> Judgement:
@@ -138,7 +138,7 @@ def test_what_becomes_of_a_fault(
 ) -> None:
     planted(tmp_path, 5, fault)
     planted(tmp_path, 8, "killed")
-    judging = ledger(FakeTrial(tree, by_fault, by_kunit))
+    judging = results(FakeTrial(tree, by_fault, by_kunit))
     if fine:
         mutants._faults(judging, tmp_path, [])
     else:
@@ -161,7 +161,7 @@ def test_a_fault_in_the_encoding_is_given_to_the_host_first(
     planted(tmp_path, 5, "seen on the host, killed")
     planted(tmp_path, 8, "killed")
     trial = FakeTrial(tree, by_fault, of_encoding=by_host)
-    mutants._faults(ledger(trial), tmp_path, [])
+    mutants._faults(results(trial), tmp_path, [])
     lines = capsys.readouterr().out.splitlines()
     assert "killed by host: why" in lines[1]
     assert "killed by test_x.py::test_y: why" in lines[2]
@@ -187,7 +187,7 @@ def test_two_faults_are_not_one_kernel(
     planted(tmp_path, 8, "killed")
     trial = FakeTrial(tree, lambda text: failed("t") if "killed" in text else PASSED)
     with pytest.raises(TestsFailed, match=r"not killed: fault-8$"):
-        mutants._faults(ledger(trial), tmp_path, [])
+        mutants._faults(results(trial), tmp_path, [])
     assert "the same kernel as that of fault-5" in capsys.readouterr().out
 
 
@@ -198,7 +198,7 @@ def test_a_fault_that_has_lost_its_place_is_not_killed(
     path = tmp_path / "fault-5.patch"
     path.write_text(path.read_text().replace("-5\n", "-five\n"))
     with pytest.raises(TestsFailed, match="not killed: fault-5"):
-        mutants._faults(ledger(FakeTrial(tree, by_fault)), tmp_path, [])
+        mutants._faults(results(FakeTrial(tree, by_fault)), tmp_path, [])
     assert "does not apply: fault-5.patch: x, hunk #1 of 1" in capsys.readouterr().out
 
 
@@ -206,16 +206,16 @@ def test_nothing_is_judged_over_a_series_that_fails(tree: Path, tmp_path: Path) 
     planted(tmp_path, 5, "killed")
     trial = FakeTrial(tree, lambda _: failed("t"))
     with pytest.raises(TestsFailed, match="the series itself failed: t"):
-        mutants._faults(ledger(trial), tmp_path, [])
+        mutants._faults(results(trial), tmp_path, [])
     assert len(trial.judged) == 1
 
 
 def test_a_series_that_failed_is_judged_again(tree: Path, tmp_path: Path) -> None:
     planted(tmp_path, 5, "killed")
     with pytest.raises(TestsFailed, match="the series itself failed"):
-        mutants._faults(ledger(FakeTrial(tree, lambda _: failed("t"))), tmp_path, [])
+        mutants._faults(results(FakeTrial(tree, lambda _: failed("t"))), tmp_path, [])
     mended = FakeTrial(tree, by_fault)
-    mutants._faults(ledger(mended, left=True), tmp_path, [])
+    mutants._faults(results(mended, left=True), tmp_path, [])
     assert len(mended.judged) == 2
 
 
@@ -223,35 +223,35 @@ def test_only_what_is_named_and_a_name_that_is_not_there(tree: Path, tmp_path: P
     for number in (3, 5):
         planted(tmp_path, number, "killed")
     trial = FakeTrial(tree, by_fault)
-    mutants._faults(ledger(trial), tmp_path, ["fault-5"])
+    mutants._faults(results(trial), tmp_path, ["fault-5"])
     assert len(trial.judged) == 2
     with pytest.raises(BadCall, match="no fault 'fault-6'") as caught:
-        mutants._faults(ledger(trial), tmp_path, ["fault-6"])
+        mutants._faults(results(trial), tmp_path, ["fault-6"])
     assert caught.value.hint == "fault-3, fault-5"
 
 
 def test_what_is_left_is_what_was_not_judged_of_the_same_source(tree: Path, tmp_path: Path) -> None:
     planted(tmp_path, 3, "killed")
     first = FakeTrial(tree, by_fault)
-    mutants._faults(ledger(first), tmp_path, [])
+    mutants._faults(results(first), tmp_path, [])
     planted(tmp_path, 5, "killed")
     second = FakeTrial(tree, by_fault)
-    mutants._faults(ledger(second, left=True), tmp_path, [])
+    mutants._faults(results(second, left=True), tmp_path, [])
     assert len(second.judged) == 1
     third = FakeTrial(tree, by_fault)
-    mutants._faults(ledger(third), tmp_path, [])
+    mutants._faults(results(third), tmp_path, [])
     assert len(third.judged) == 3
     planted(tmp_path, 5, "killed, and how")
     fourth = FakeTrial(tree, by_fault)
-    mutants._faults(ledger(fourth, left=True), tmp_path, [])
+    mutants._faults(results(fourth, left=True), tmp_path, [])
     assert len(fourth.judged) == 1
 
 
 def test_a_judgement_comes_back_as_it_was_kept(tree: Path) -> None:
     judged = Judgement(Outcome.FAILED, ("a",), {"b": "why"}, "w", "k", 1.5)
     case = Case("name", lambda: "HEAD")
-    assert ledger(FakeTrial(tree, lambda _: judged)).judge(case) == judged
-    again = ledger(FakeTrial(tree, lambda _: PASSED), left=True).judge(case)
+    assert results(FakeTrial(tree, lambda _: judged)).judge(case) == judged
+    again = results(FakeTrial(tree, lambda _: PASSED), left=True).judge(case)
     assert again == judged
 
 
@@ -273,7 +273,7 @@ def test_which_tests_fall_with_a_patch(tree: Path, capsys: pytest.CaptureFixture
 
     trial = FakeTrial(tree, verdict, of_drivers)
     with pytest.raises(TestsFailed, match=r"no test needs 0003, 0007$"):
-        per_patch.run(ledger(trial), ["3", "4", "7", "8", "10"])
+        per_patch.run(results(trial), ["3", "4", "7", "8", "10"])
     lines = capsys.readouterr().out.splitlines()
     assert "0 first pass with it, does not apply (0004: x, hunk #1 of 1" in lines[1]
     assert "1 first pass with it, does not apply" in lines[2]

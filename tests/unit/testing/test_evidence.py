@@ -8,7 +8,7 @@ import pytest
 
 from harness.datapath.hints import Seen, seen
 from harness.datapath.packets import Frame
-from harness.datapath.recorder import Journal
+from harness.datapath.recorder import Recorder
 from harness.datapath.skb import LAYOUT, SkbRecord
 from harness.testing import evidence
 from harness.testing.evidence import SHOWN, Evidence, Field, differences
@@ -20,10 +20,10 @@ def record(number: int, **values: int) -> SkbRecord:
     return SkbRecord(**{**fields, "data": data, "data_len": len(data), **values})
 
 
-def captured(*records: SkbRecord) -> tuple[Journal, list[SkbRecord]]:
-    journal = Journal()
+def captured(*records: SkbRecord) -> tuple[Recorder, list[SkbRecord]]:
+    recorder = Recorder()
     frames = [Frame(each.id, b"sent" + bytes([each.id])) for each in records]
-    return journal, journal.captured(frames, records)
+    return recorder, recorder.captured(frames, records)
 
 
 def differing(fields: list[Field]) -> list[tuple[str, str | None, str]]:
@@ -31,33 +31,33 @@ def differing(fields: list[Field]) -> list[tuple[str, str | None, str]]:
 
 
 def test_what_is_read_of_a_record_is_noted() -> None:
-    journal, (first,) = captured(record(7, hash=1, len=60))
+    recorder, (first,) = captured(record(7, hash=1, len=60))
     assert (first.id, repr(first)) == (7, repr(record(7, hash=1, len=60)))
-    assert journal.looked_at == set()
+    assert recorder.looked_at == set()
     assert first.hash == 1
-    assert journal.looked_at == {"hash"}
-    assert journal.last == (record(7, hash=1, len=60), "hash")
+    assert recorder.looked_at == {"hash"}
+    assert recorder.last == (record(7, hash=1, len=60), "hash")
     seen(first)
-    assert journal.looked_at == {"hash", "l4_hash", "vlan_present", "hwtstamp"}
+    assert recorder.looked_at == {"hash", "l4_hash", "vlan_present", "hwtstamp"}
     assert isinstance(first, SkbRecord)
     assert first == first
-    assert "data" in journal.looked_at
+    assert "data" in recorder.looked_at
 
 
 def test_the_last_frame_with_an_id_counts() -> None:
-    journal, _ = captured(record(1, hash=1))
-    journal.captured([Frame(1, b"again")], [record(1, hash=2)])
-    frame, last = journal.frame(1), journal.record(1)
+    recorder, _ = captured(record(1, hash=1))
+    recorder.captured([Frame(1, b"again")], [record(1, hash=2)])
+    frame, last = recorder.frame(1), recorder.record(1)
     assert frame is not None and frame.data == b"again"
     assert last is not None and last.hash == 2
-    assert journal.frame(2) is None
-    assert journal.record(2) is None
+    assert recorder.frame(2) is None
+    assert recorder.record(2) is None
 
 
 def test_of_two_mappings_the_frames_that_differ() -> None:
-    journal, records = captured(record(3), record(4, hash=9, mark=5))
+    recorder, records = captured(record(3), record(4, hash=9, mark=5))
     actual = {each.id: seen(each) for each in records}
-    (found,) = differences(actual, {3: Seen(), 4: Seen(hash=8, l4_hash=1)}, journal)
+    (found,) = differences(actual, {3: Seen(), 4: Seen(hash=8, l4_hash=1)}, recorder)
     assert found.what == "frame 4"
     assert found.frame == (b"sent" + bytes([4])).hex()
     assert differing(found.fields) == [("hash", "0x8", "0x9"), ("l4_hash", "1", "0")]
@@ -69,7 +69,7 @@ def test_of_two_mappings_the_frames_that_differ() -> None:
 
 
 def test_of_two_mappings_what_only_one_has() -> None:
-    found = differences({1: "a", 2: "b"}, {2: "b", 3: "c"}, Journal())
+    found = differences({1: "a", 2: "b"}, {2: "b", 3: "c"}, Recorder())
     told = [(each.what, differing(each.fields)) for each in found]
     assert told == [
         ("[3]", [("value", "'c'", "missing")]),
@@ -78,7 +78,7 @@ def test_of_two_mappings_what_only_one_has() -> None:
 
 
 def test_of_two_lists_the_places_that_differ() -> None:
-    found = differences([1, 2, 3], [1, 5], Journal())
+    found = differences([1, 2, 3], [1, 5], Recorder())
     assert [(each.what, differing(each.fields)) for each in found] == [
         ("[1]", [("value", "5", "2")]),
         ("[2]", [("value", "missing", "3")]),
@@ -86,23 +86,23 @@ def test_of_two_lists_the_places_that_differ() -> None:
 
 
 def test_one_value_is_the_record_that_was_read_last() -> None:
-    journal, (first, second) = captured(record(1, hash=1), record(2, hash=2))
+    recorder, (first, second) = captured(record(1, hash=1), record(2, hash=2))
     seen(second)
-    (found,) = differences(seen(first), Seen(vlan=(0x8100, 5)), journal)
+    (found,) = differences(seen(first), Seen(vlan=(0x8100, 5)), recorder)
     assert found.what == "frame 1"
     assert differing(found.fields) == [("hash", "0x0", "0x1"), ("vlan", "0x8100 0x0005", "none")]
 
 
 def test_one_field_has_its_name() -> None:
-    journal, (first,) = captured(record(1, len=57))
-    (found,) = differences(first.len, 58, journal)
+    recorder, (first,) = captured(record(1, len=57))
+    (found,) = differences(first.len, 58, recorder)
     assert (found.what, differing(found.fields)) == ("frame 1", [("len", "58", "57")])
 
 
 def test_a_value_that_is_no_skbs_is_shown_without_one() -> None:
-    journal, (first,) = captured(record(1, len=57))
+    recorder, (first,) = captured(record(1, len=57))
     seen(first)
-    (found,) = differences(-22, 0, journal)
+    (found,) = differences(-22, 0, recorder)
     assert (found.what, found.frame) == ("", "")
     assert found.fields == [Field("value", "0", "-22", True)]
 
@@ -113,14 +113,14 @@ class Pair(NamedTuple):
 
 
 def test_a_plain_tuple_has_the_others_names() -> None:
-    (found,) = differences(Pair(1, -2), (1, 0), Journal())
+    (found,) = differences(Pair(1, -2), (1, 0), Recorder())
     assert differing(found.fields) == [("error", "0", "-2")]
-    (found,) = differences((1, -2), Pair(1, 0), Journal())
+    (found,) = differences((1, -2), Pair(1, 0), Recorder())
     assert differing(found.fields) == [("error", "0", "-2")]
 
 
 def test_long_values_are_cut() -> None:
-    (found,) = differences("x" * 1000, "", Journal())
+    (found,) = differences("x" * 1000, "", Recorder())
     assert len(found.fields[0].actual) < 400
 
 
@@ -135,15 +135,15 @@ More of it.
 """
 import enum
 import pytest
-from harness.testing.evidence import CONSOLE, JOURNAL
-from harness.datapath.recorder import Journal
+from harness.testing.evidence import CONSOLE, RECORDER
+from harness.datapath.recorder import Recorder
 from tests.unit.testing.test_evidence import Way, captured, record
 from harness.datapath.hints import Seen, seen
 
 @pytest.fixture
 def records(request):
-    request.node.stash[JOURNAL], records = captured(*(record(n, hash=n) for n in range(9)))
-    request.node.stash[JOURNAL].programs += ["skb_observer", "two", "one", "two"]
+    request.node.stash[RECORDER], records = captured(*(record(n, hash=n) for n in range(9)))
+    request.node.stash[RECORDER].programs += ["skb_observer", "two", "one", "two"]
     request.node.stash[CONSOLE] = "said"
     return records
 

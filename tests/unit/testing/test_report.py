@@ -16,14 +16,14 @@ ABOUT = {"kernel": "6.12.1", "config": "0123456789ab", "tree": "<b> | c"}
 TESTS = '''
 """Hints & more."""
 import pytest
-from harness.testing.evidence import CONSOLE, JOURNAL
+from harness.testing.evidence import CONSOLE, RECORDER
 from harness.datapath.hints import Seen, seen
 from tests.unit.testing.test_evidence import Way, captured, record
 
 @pytest.fixture
 def records(request):
-    request.node.stash[JOURNAL], records = captured(*(record(n, hash=n) for n in range(9)))
-    request.node.stash[JOURNAL].programs.append("xdp_pass")
+    request.node.stash[RECORDER], records = captured(*(record(n, hash=n) for n in range(9)))
+    request.node.stash[RECORDER].programs.append("xdp_pass")
     request.node.stash[CONSOLE] = "the <console>"
     return records
 

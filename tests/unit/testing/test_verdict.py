@@ -32,7 +32,7 @@ def test_only_a_run_of_tests_has_to_have_passed_one(
     pytester: pytest.Pytester, words: list[str], asked: bool, passed: int
 ) -> None:
     pytester.makepyfile(TESTS)
-    bench: Any = None
-    verdict = Verdict(bench)
+    testbed: Any = None
+    verdict = Verdict(testbed)
     pytester.inline_run(*words, plugins=[verdict])
     assert (verdict.asked, verdict.passed) == (asked, passed)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The guard over a running test: what interrupts it, where, and what does not."""
+"""The watchdog of a running test: what interrupts it, where, and what does not."""
 
 import contextlib
 import re
@@ -12,14 +12,14 @@ import pytest
 
 from harness.console.allowlist import Allowed, AllowList
 from harness.console.log import ConsoleFile
-from harness.testing.watchdog import Guard, Interrupted, Why
+from harness.testing.watchdog import Interrupted, Watchdog, Why
 
 REPORT = b"""[    1.000000][   T1] ------------[ cut here ]------------
 [    1.000001][   T1] WARNING: CPU: 0 PID: 1 at net/core/xdp.c:1 planted+0x0/0x10
 [    1.000002][   T1] ---[ end trace 0000000000000000 ]---
 """
 CUT_OFF = b"[    1.000000][   T1] BUG: scheduling while atomic: ip/1/0x00000002\n"
-PATIENCE = 20.0  # seconds that a broken guard costs, and no test else
+PATIENCE = 20.0  # seconds that a broken watchdog costs, and no test else
 LONG = 600.0
 
 
@@ -29,7 +29,7 @@ class Guest:
     def __init__(self, path: Path, allow: AllowList) -> None:
         self.path = path
         self.alive = True
-        self.guard = Guard(ConsoleFile(path), lambda: self.alive, allow)
+        self.watchdog = Watchdog(ConsoleFile(path), lambda: self.alive, allow)
 
     def prints(self, data: bytes) -> None:
         """On its console, at once."""
@@ -42,8 +42,8 @@ def guest(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Guest]:
     """Its console is empty."""
     guest = Guest(tmp_path / "console", getattr(request, "param", AllowList()))
     yield guest
-    guest.guard.disarm()
-    guest.guard.close()
+    guest.watchdog.disarm()
+    guest.watchdog.close()
 
 
 def loop() -> None:
@@ -64,34 +64,34 @@ def wait() -> None:
 def test_a_report_interrupts_a_test_wherever_it_is(
     guest: Guest, busy: Callable[[], None], printed: bytes
 ) -> None:
-    guest.guard.arm(LONG)
+    guest.watchdog.arm(LONG)
     guest.prints(printed)
     with pytest.raises(Interrupted):
         busy()
-    assert guest.guard.disarm() is Why.COMPLAINT
-    (splat,), console = guest.guard.take()
+    assert guest.watchdog.disarm() is Why.COMPLAINT
+    (splat,), console = guest.watchdog.take()
     assert splat.text.splitlines()[0] in printed.decode().splitlines()[0]
     assert console == printed.decode()
-    assert guest.guard.take() == ([], "")
+    assert guest.watchdog.take() == ([], "")
 
 
 def test_the_machines_end_interrupts_a_test(guest: Guest) -> None:
-    guest.guard.arm(LONG)
+    guest.watchdog.arm(LONG)
     guest.alive = False
     with pytest.raises(Interrupted):
         wait()
-    assert guest.guard.disarm() is Why.GONE
+    assert guest.watchdog.disarm() is Why.GONE
 
 
 def test_a_deadline_interrupts_a_test(guest: Guest) -> None:
-    guest.guard.arm(0.05)
+    guest.watchdog.arm(0.05)
     with pytest.raises(Interrupted):
         loop()
-    assert guest.guard.disarm() is Why.DEADLINE
+    assert guest.watchdog.disarm() is Why.DEADLINE
 
 
 def test_a_test_that_swallows_it_is_interrupted_again(guest: Guest) -> None:
-    guest.guard.arm(0.05)
+    guest.watchdog.arm(0.05)
     with contextlib.suppress(BaseException):
         wait()
     with pytest.raises(Interrupted):
@@ -100,15 +100,15 @@ def test_a_test_that_swallows_it_is_interrupted_again(guest: Guest) -> None:
 
 def test_nothing_is_interrupted_but_a_test(guest: Guest) -> None:
     guest.prints(REPORT + b"lab: the end\n")
-    assert guest.guard.await_text(b"lab: the end\n", PATIENCE)
-    assert guest.guard.disarm() is None
-    guest.guard.arm(LONG)
+    assert guest.watchdog.await_text(b"lab: the end\n", PATIENCE)
+    assert guest.watchdog.disarm() is None
+    guest.watchdog.arm(LONG)
     with pytest.raises(Interrupted):
         wait()
-    guest.guard.disarm()
+    guest.watchdog.disarm()
     guest.alive = False
-    assert guest.guard.disarm() is Why.COMPLAINT
-    guest.guard.await_end(PATIENCE)
+    assert guest.watchdog.disarm() is Why.COMPLAINT
+    guest.watchdog.await_end(PATIENCE)
 
 
 KNOWN = AllowList([Allowed(re.compile("planted"), "a test", "https://example.org/1")])
@@ -116,15 +116,15 @@ KNOWN = AllowList([Allowed(re.compile("planted"), "a test", "https://example.org
 
 @pytest.mark.parametrize("guest", [KNOWN], indirect=True)
 def test_what_is_allowed_does_not_interrupt_and_is_told(guest: Guest) -> None:
-    guest.guard.arm(LONG)
+    guest.watchdog.arm(LONG)
     guest.prints(REPORT + b"lab: the end\n")
-    assert guest.guard.await_text(b"lab: the end\n", PATIENCE)
-    assert guest.guard.disarm() is None
-    assert [splat.kind for splat in guest.guard.take()[0]] == ["WARNING"]
+    assert guest.watchdog.await_text(b"lab: the end\n", PATIENCE)
+    assert guest.watchdog.disarm() is None
+    assert [splat.kind for splat in guest.watchdog.take()[0]] == ["WARNING"]
 
 
 def test_a_text_is_there_when_the_reports_before_it_are_whole(guest: Guest) -> None:
     guest.prints(CUT_OFF + b"[    1.000001][   T2] lab: the end\n")
-    assert guest.guard.await_text(b"lab: the end\n", PATIENCE)
-    assert [splat.kind for splat in guest.guard.take()[0]] == ["scheduling while atomic"]
-    assert not guest.guard.await_text(b"lab: the end\n", 0.0)
+    assert guest.watchdog.await_text(b"lab: the end\n", PATIENCE)
+    assert [splat.kind for splat in guest.watchdog.take()[0]] == ["scheduling while atomic"]
+    assert not guest.watchdog.await_text(b"lab: the end\n", 0.0)
