@@ -121,10 +121,10 @@ def bzimage(layout: Layout, tree: Path) -> Path:
     return layout.objects / "arch/x86/boot/bzImage"
 
 
-def complaints(
+def compile_strictly(
     layout: Layout, tree: Path, fragments: tuple[Path, ...], objects: Sequence[str], sparse: bool
 ) -> str:
-    """What make prints of objects that are not up to date, with W=1, and with sparse if asked for.
+    """Compile objects that are not up to date with W=1, and sparse if asked for; what make prints.
 
     Errors are among it; an object that the configuration does not have is left out.
     """

@@ -58,7 +58,7 @@ def check(
     for path in objects:
         path.unlink(missing_ok=True)  # one that is up to date would say nothing
     with step("strict", f"compiling {len(names)} files with W=1") as current:
-        printed = kbuild.complaints(strict, layout.linux, fragments, names, sparse=False)
+        printed = kbuild.compile_strictly(strict, layout.linux, fragments, names, sparse=False)
         said = sorted({found[0] for found in kbuild.COMPLAINT.finditer(printed)})
         if said:
             raise TestsFailed("the series has warnings with W=1:\n  " + "\n  ".join(said))

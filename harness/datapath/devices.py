@@ -89,7 +89,7 @@ class Giving(enum.Enum):
 
 
 @dataclass(frozen=True)
-class Tap:
+class GuestTap:
     """A tap of the guest's."""
 
     device: str

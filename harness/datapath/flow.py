@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.datapath.bpf import BPFCALL, Bpf, Object, attach, observe, u32, update
-from harness.datapath.devices import Giving, Tap
+from harness.datapath.devices import Giving, GuestTap
 from harness.datapath.kv_script import Call, scripts
 from harness.datapath.packets import DESTINATION, Frame, frame
 from harness.datapath.topology import TAP, devmap, veth
@@ -134,7 +134,7 @@ def flow_through(
             attach(PROGRAM.program("to_dev"), TAP),
         ]
     )
-    Tap(TAP, bpf, Giving.VHOST).send([flow.packet(number) for number in range(count)])
+    GuestTap(TAP, bpf, Giving.VHOST).send([flow.packet(number) for number in range(count)])
     bpf.run([f"{BPFCALL} await {OBSERVER.maps} {count} {SECONDS}"])
     (counts,) = bpf.dump(OBSERVER.map("counts")).values()
     seen = int.from_bytes(counts[:4], "little")

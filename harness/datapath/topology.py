@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from harness.core.errors import LabError
 from harness.datapath.bpf import BPFCALL, Bpf, Object, attach, batch, entry, observe, u32, update
-from harness.datapath.devices import Giving, Nic, Tap
+from harness.datapath.devices import Giving, GuestTap, Nic
 from harness.datapath.packets import Frame
 from harness.datapath.skb import SkbRecord
 
@@ -49,7 +49,9 @@ class Way:
     rss_key: of the NIC, as ethtool shows it; b"" for a tap.
     """
 
-    def __init__(self, bpf: Bpf, device: Nic | Tap, program: Object, rss_key: bytes = b"") -> None:
+    def __init__(
+        self, bpf: Bpf, device: Nic | GuestTap, program: Object, rss_key: bytes = b""
+    ) -> None:
         self.bpf = bpf
         self.device = device
         self.program = program
@@ -158,7 +160,7 @@ def lay_on_tap(
             attach(first.program(program), TAP),
         ]
     )
-    return Way(bpf, Tap(TAP, bpf, giving), first)
+    return Way(bpf, GuestTap(TAP, bpf, giving), first)
 
 
 def redirect(

@@ -141,7 +141,7 @@ class _Reviewer:
 
     def _complaints(self) -> set[Complaint]:
         targets = [_object(name) for name in self._sources(self._touched)]
-        printed = kbuild.complaints(
+        printed = kbuild.compile_strictly(
             self._layout, self._tree, (self._config(),), targets, self._sparse
         )
         top = self._layout.objects

@@ -60,7 +60,7 @@ class Judgement:
     seconds: float = 0.0
 
 
-class Findings:
+class ResultCollector:
     """A pytest plugin that keeps each test's result."""
 
     def __init__(self) -> None:
@@ -161,7 +161,7 @@ class Trial:
         kernel = _what_runs(artefacts.kernel.vmlinux)
         if kernel in known:
             return known[kernel]
-        findings, at_once = Findings(), side_by_side(arguments)
+        findings, at_once = ResultCollector(), side_by_side(arguments)
         with contextlib.ExitStack() as stack:
             try:
                 testbed = stack.enter_context(machines_of(artefacts, at_once))

@@ -28,7 +28,7 @@ MARKER_NAME_LENGTH = 200  # a line in the kernel's log is short
 
 
 @dataclass(frozen=True)
-class Findings:
+class Ending:
     """What came out at a test's end.
 
     complaint: why the test has failed, whatever it says itself; '' for nothing.
@@ -76,7 +76,7 @@ class Dut:
             self._reset("lab: begin")
         self._clean = False
 
-    def end(self, name: str, why: Why | None, *, keep: bool = False) -> Findings:
+    def end(self, name: str, why: Why | None, *, keep: bool = False) -> Ending:
         """Reset the guest, and gather what happened since the last end, also in that reset.
 
         In one round trip: what is torn down is the test's own, and so is a kernel that
@@ -95,7 +95,7 @@ class Dut:
             if self.machine.alive():
                 complaints.append(self._examine(nmi=not (keep or self._kept)))
         gone = bool(lost) and not keep
-        return Findings("\n".join(complaints), gone, tuple(allowed), console)
+        return Ending("\n".join(complaints), gone, tuple(allowed), console)
 
     def close(self) -> None:
         """Leave the machine to others."""
