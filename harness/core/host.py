@@ -17,6 +17,7 @@ from harness.core.progress import step
 from harness.core.run import CommandFailed, run
 
 GIB = 1 << 30
+INSTALL = "LAB_INSTALL"
 LDD_LINE = re.compile(r"(?:=> )?(/\S+) \(0x[0-9a-f]+\)$", re.MULTILINE)
 
 
@@ -127,22 +128,33 @@ def libraries(program: Path) -> list[Path]:
     return [Path(path) for path in LDD_LINE.findall(listing)]
 
 
+def may_install() -> bool:
+    """Whether the user lets the lab install packages. Raises BadCall for a word but "no"."""
+    word = os.environ.get(INSTALL, "")
+    if word not in ("", "no"):
+        raise BadCall(f"{INSTALL}={word}", hint=f"{INSTALL}=no has packages named, not installed")
+    return not word
+
+
 def require() -> None:
     """Install what is missing where that is possible, else say in one line what to install.
 
-    Raises BadCall if variables ask for another build than the lab's, which would not be that.
+    Raises LabError for what is missing then, BadCall if variables ask for another build than
+    the lab's, which would not be that.
     """
     for name, value in environment.asked().items():
         raise BadCall(
             f"{name}={value} is set, but the lab builds in its own way: gcc, ld.lld, x86_64",
             hint=f"env -u {name} ./lab ...; for the kernel's options: ./lab build --config FILE",
         )
+    installs = may_install()
     missing = [need for need in NEEDS if not need.met]
     if not missing:
         return
     remedy = install_line(missing, this_family())
     become_root = [] if os.geteuid() == 0 else ["sudo", "--non-interactive"]
-    if not shutil.which("apt-get") or (become_root and not shutil.which("sudo")):
+    installs = installs and bool(shutil.which("apt-get"))
+    if not installs or (become_root and not shutil.which("sudo")):
         names = ", ".join(need.probe for need in missing)
         raise LabError(f"missing on this machine: {names}", hint=remedy)
     packages = sorted({need.package for need in missing})

@@ -26,6 +26,7 @@ case "$*" in
 	mkdir -p "$4/bin" "$4/site"
 	ln -s "$here/in-venv" "$4/bin/python"
 	env >"$here/variables" ;;
+"-I -c import ensurepip, venv") [ ! -e "$here/no-venv" ] ;;
 *) exec {real} "$@" ;;
 esac
 """
@@ -139,6 +140,22 @@ def test_an_installation_that_fails_is_69_and_tried_again(checkout: Checkout, of
     checkout.status(0)
     assert checkout.call("build").returncode == 0
     assert checkout.installed == 2
+
+
+@pytest.mark.parametrize("variables", [{}, {"LAB_INSTALL": "no"}], ids=["", "LAB_INSTALL=no"])
+def test_packages_are_installed_unless_the_user_says_no(
+    checkout: Checkout, variables: dict[str, str]
+) -> None:
+    """apt-get is a stand-in that installs nothing and fails, as without a network."""
+    (checkout.directory / "no-venv").touch()
+    (checkout.directory / "bin").mkdir()
+    for name in ("apt-get", "sudo"):
+        checkout.program(f"bin/{name}", "#!/bin/sh\ntouch {here}/asked\nexit 1\n")
+    path = f"{checkout.directory}/bin:{os.environ['PATH']}"
+    failed = checkout.call("build", PATH=path, **variables)
+    assert failed.returncode == 69
+    assert "hint: as root: apt-get install python3-venv" in failed.stderr
+    assert (checkout.directory / "asked").exists() == (not variables)
 
 
 def test_an_interpreter_that_vanished_is_69(checkout: Checkout) -> None:
