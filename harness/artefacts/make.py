@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A kernel tree's make: its settings are on the command line, and none comes from elsewhere."""
+"""Runs a kernel tree's make. All of its settings are on the command line."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path

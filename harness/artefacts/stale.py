@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Objects that make(1) would keep although a file they were made of is another one now.
+"""Finds objects that make(1) would keep although a source file was replaced.
 
 make looks at times alone. A file that was put back (cp -p, mv, rsync -t, an unpacked tar) is
 older than what was compiled of the other one meanwhile; and of a new header in front of another

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the series touches, compiled with W=1: of the drivers' lane, for no emulator has those."""
+"""Compiles the files that the series touches with W=1, in the configuration with all drivers."""
 
 from collections.abc import Sequence
 from dataclasses import replace

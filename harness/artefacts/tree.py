@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A selection's kernel tree, and the kernel of that."""
+"""The kernel tree that `build` was asked for, and its kernel."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -15,6 +15,7 @@ from harness.artefacts import kbuild
 from harness.console.log import ConsoleFile, plain
 from harness.core.environment import TERMINAL
 from harness.core.errors import BadCall, LabError
+from harness.core.host import Need, install_line, this_family
 from harness.core.lock import locked
 from harness.core.run import start
 from harness.core.workspace import Layout, Selection, build_root, machine_dir
@@ -22,6 +23,7 @@ from harness.machine import keeper
 from harness.machine.build import build
 from harness.machine.qmp import Monitor, MonitorError
 
+GDB = Need("gdb", "gdb")
 POLL = 0.1  # seconds
 UNIX_PATH_MAX = 107  # bytes, unix(7)
 
@@ -57,7 +59,7 @@ def gdb(arguments: list[str]) -> int:
     With symbols, and the lx- commands of the tree's scripts. arguments: more of gdb's own.
     """
     if not shutil.which("gdb"):
-        raise LabError("gdb is not installed", hint="as root: apt-get install gdb")
+        raise LabError("gdb is not installed", hint=install_line([GDB], this_family()))
     with _running() as running:
         selection = Selection.load()
         with locked(build_root()):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What of a machine will slow or break a run of the lab, and the remedy: judgement, no effects."""
+"""Judges a machine: what will slow or break a run of the lab there, and the remedy."""
 
 import enum
 from collections.abc import Iterator, Mapping

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the verbs do. tasks.py wires them to the command line."""
+"""The verbs build, boot, down, shell, put, get and clean."""
 
 import os
 import shutil

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What it takes to know one kind of report on a console: its first line, its last, and its rank."""
+"""A rule: how one kind of report begins on a console, how it ends, and its rank."""
 
 import enum
 import re

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""How the kernel's alarms look on a console: the line that begins each kind, the one that ends it.
+"""The rules: for each kind of alarm the line that begins it and the line that ends it.
 
 Read off the printk formats of 6.12 and 7.3 (kernel, mm, lib, net, arch/x86) and off the
 oopses of other architectures. An alarm is known at the start of a message, never by a

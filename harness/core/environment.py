@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a program that the lab starts inherits from its environment: what is named here, no more.
+"""The environment of each program that the lab starts: only variables that are named here.
 
 A variable that nobody thought of can redirect git to another repository, add a library to
 the guest, or have another kernel built. So each kind of program has a list of what goes

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What two commands would do to each other's harm is done by one at a time.
+"""Locks between commands: two that would harm each other run one after the other.
 
 What is built in a checkout is changed under the build lock, a folder of results is filled
 and a VM tested in under their own. The lock is a flock(2) on a descriptor that programs

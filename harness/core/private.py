@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Folders that are their owner's alone: of keys, of guests' memory, consoles and sockets."""
+"""Folders that only their owner can enter: for keys, guests' memory, consoles, sockets."""
 
 import contextlib
 import os

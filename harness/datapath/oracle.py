@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a NIC's RSS must answer for a frame, computed from the frame's bytes alone.
+"""The RSS hash that a NIC must report for a frame, computed from the frame's bytes alone.
 
 The oracle shares nothing with the code under test nor with what builds the
 frames: it parses with struct, and takes only the RSS key from the guest.

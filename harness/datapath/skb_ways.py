@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Ways of skbs through the guest's devices: where a TC program sends them in, and where they exit.
+"""Devices that an skb passes: VLAN, bridge, bond, macvlan, tunnels, with their entry and exit.
 
 Each begins at the device of index ENTRANCE. What is stored for an skb must follow it, or, where
 it leaves its network namespace, stay behind.

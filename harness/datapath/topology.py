@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Ways through the guest: frames enter by the NIC, a program redirects them, an observer records.
+"""Sends frames through the guest and captures them: NIC, a program that redirects, an observer.
 
 A test makes a `Way` and calls `capture`; that returns only when the
 observer has recorded every frame that was sent, so no test can pass on nothing.

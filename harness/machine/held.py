@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Artefacts that stay what they are, whatever is built meanwhile.
+"""Holds the artefacts of a run: it goes on with them, even if a build replaces them.
 
 A build puts new files in the place of vmlinux and of the initramfs (the linker removes its
 output first) and a new folder in that of the programs. Who has the old ones open has them

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What keeps this process from a network namespace with a tap in it, and the remedy."""
+"""Why this process can not make a network namespace with a tap, and the remedy."""
 
 import os
 import re

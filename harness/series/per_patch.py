@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Which tests each patch of the series owes its place to.
+"""Which tests need each patch of the series.
 
 A test falls with a patch if it passes from that patch on and not before, or if it fails
 on the series without that patch alone: a guest test, or else a KUnit test of the drivers' lane.

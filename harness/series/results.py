@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Many kernels judged one after the other, and what came of it in a file."""
+"""Tests many kernels one after the other, and keeps the results in a file."""
 
 import enum
 import json

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the tests say of a commit's kernel, for the verbs that ask that of many commits."""
+"""Builds a commit's kernel and runs the tests on it, for verbs that try many commits."""
 
 import contextlib
 import enum

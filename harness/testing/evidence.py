@@ -36,7 +36,7 @@ COLUMNS = {
     "other": ("mark", "ifindex", "cpu", "queue_mapping", "pkt_type"),
 }
 COLUMN_OF = {name: column for column, names in COLUMNS.items() for name in names}
-# What harness.hints.Seen says in other names than the record.
+# What datapath.hints.Seen says in other names than the record.
 COVERS = {"vlan": ("vlan_proto", "vlan_tci", "vlan_present"), "timestamp": ("hwtstamp",)}
 IN_HEX = ("hash", "mark", "meta", "protocol", "vlan_proto", "vlan_tci", "vlan")
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a run of guest tests comes to, and what those tests are given."""
+"""A pytest plugin: the verdict of a run of guest tests, and the machines that it gives them."""
 
 import pytest
 

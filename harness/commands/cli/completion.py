@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What Tab offers behind `./lab`: verbs, flags, and else nothing, which a shell takes for files."""
+"""What Tab offers behind `./lab`: verbs and flags. For all else the shell offers files."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The command line: invoke over the verbs, with what plain invoke has not.
+"""The command line: invoke over the verbs, and what plain invoke lacks.
 
 Plain invoke knows no optional positional arguments, gives exit status 1 to a
 misspelt verb, and joins what follows '--' without quoting. So the words after

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a connection's commands started in the guest ends with it, unless it ends in good order.
+"""Ends what a connection's commands started in the guest, if the connection breaks.
 
 dropbear ends nothing when a client goes, not even one that was killed: a command that neither reads
 nor writes runs on for ever. So a shell in the guest watches the connection. That it gets a
