@@ -40,6 +40,8 @@ DEADLINE = 60.0  # seconds for a test; the marker `deadline` gives more
 class Testbed:
     """What guest tests run on: machines, and the artefacts that these are made of."""
 
+    __test__ = False  # pytest takes what is called Test... for a class of tests
+
     duts: Duts
     artefacts: "Artefacts"
 

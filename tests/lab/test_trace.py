@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from harness.commands.trace import Trace
-from harness.machine.ssh.guest import Guest
 from harness.testing import fixtures
 from harness.testing.fixtures import Testbed
 from harness.testing.verdict import Verdict
@@ -41,7 +40,7 @@ def traced(
 
 
 def test_each_test_has_a_file_with_what_it_called(
-    testbed: Testbed, guest: Guest, pytester: pytest.Pytester, tmp_path: Path
+    testbed: Testbed, pytester: pytest.Pytester, tmp_path: Path
 ) -> None:
     functions = ("version_proc_show", "uptime_proc_*")
     plugin, run = traced(pytester, testbed, tmp_path / "trace", *functions)
@@ -55,7 +54,9 @@ def test_each_test_has_a_file_with_what_it_called(
     }
     version = {"version_proc_show"}
     assert called == {"version": version, "uptime": {"uptime_proc_show"}, "that_fails": version}
-    assert guest.sh("cd /sys/kernel/tracing; cat current_tracer") == "nop\n"
+    machine = testbed.duts.machine
+    assert machine is not None
+    assert machine.guest.sh("cat /sys/kernel/tracing/current_tracer") == "nop\n"
 
 
 def test_what_an_earlier_trace_left_goes(tmp_path: Path) -> None:
