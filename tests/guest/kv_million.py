@@ -3,13 +3,10 @@
 
 import pytest
 
-from harness.datapath.bpf import Bpf
-from harness.datapath.devices import Nic
+from harness.api import Bpf, Nic, lay, random_frames
 from harness.datapath.kv_cases import STORE
 from harness.datapath.kv_packet import NIC_HEADROOM
 from harness.datapath.kv_random import LINES, PER_FRAME, hold
-from harness.datapath.packets import random_frames
-from harness.datapath.topology import lay
 
 FRAMES, TURNS = 256, 16  # as many as an observer records
 PARTS = 3  # for each NIC

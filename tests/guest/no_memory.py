@@ -12,10 +12,19 @@ from contextlib import contextmanager
 
 import pytest
 
-from harness.datapath.bpf import Bpf, at_ingress, attach
-from harness.datapath.devices import Nic
-from harness.datapath.flow import flow_through
-from harness.datapath.hints import UNSET, by_nic, seen
+from harness.api import (
+    Bpf,
+    Nic,
+    at_ingress,
+    attach,
+    bridge,
+    flow_through,
+    lay,
+    random_frames,
+    seen,
+    veth,
+)
+from harness.datapath.hints import UNSET, by_nic
 from harness.datapath.kv_cases import EACH, NOTHING, OK, STORE, STORED, check_first, hints_of
 from harness.datapath.kv_names import CREATE, GRO_LAST, Request, call, listed, names
 from harness.datapath.kv_script import (
@@ -30,10 +39,9 @@ from harness.datapath.kv_script import (
     scripts,
     set_,
 )
-from harness.datapath.packets import random_frames
 from harness.datapath.skb_cases import TC, held, holding, reading
-from harness.datapath.skb_ways import ENTRANCE, another_extension, bridge
-from harness.datapath.topology import VETH2_INDEX, lay, veth
+from harness.datapath.skb_ways import ENTRANCE, another_extension
+from harness.datapath.topology import VETH2_INDEX
 
 FAULTS = "/sys/kernel/debug/failslab"
 CACHE = "/sys/kernel/slab/skbuff_ext_cache"

@@ -8,35 +8,45 @@ from typing import NamedTuple
 
 import pytest
 
-from harness.datapath.bpf import Bpf, Object, attach, entry, observe, u32
-from harness.datapath.devices import Giving, Live, Nic
+from harness.api import (
+    EACH_NIC,
+    SLOW,
+    Bpf,
+    Frame,
+    Giving,
+    Hints,
+    Live,
+    Nic,
+    Object,
+    RssType,
+    To,
+    Way,
+    attach,
+    cpus,
+    devmap,
+    entry,
+    give,
+    lay,
+    lay_on_tap,
+    observe,
+    random_frames,
+    redirect,
+    rss,
+    seen,
+    u32,
+    veth,
+)
 from harness.datapath.hints import (
     DONE,
     ETH_P_8021AD,
     ETH_P_8021Q,
     SECOND,
     UNSET,
-    Hints,
     Returned,
     by_nic,
-    give,
     returned,
-    seen,
 )
-from harness.datapath.oracle import RssType, rss
-from harness.datapath.packets import Frame, random_frames
-from harness.datapath.topology import (
-    VETH_INDEX,
-    To,
-    Way,
-    cpus,
-    devmap,
-    lay,
-    lay_on_tap,
-    redirect,
-    veth,
-)
-from harness.testing.fixtures import EACH_NIC, SLOW
+from harness.datapath.topology import VETH_INDEX
 
 IN_TC = Object("tc_redirect")
 

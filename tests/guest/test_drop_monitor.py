@@ -1,11 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The example of the kernel's documentation, Documentation/networking/skb-kv.rst, works."""
 
-from harness.datapath.bpf import BPFCALL, Bpf, Object, attach
-from harness.datapath.devices import Nic
+from harness.api import Bpf, Nic, Object, attach, lay, random_frames
+from harness.datapath.bpf import BPFCALL
 from harness.datapath.kv_names import listed
-from harness.datapath.packets import random_frames
-from harness.datapath.topology import lay
 
 MONITOR = Object("drop_monitor")
 

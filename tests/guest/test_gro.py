@@ -6,14 +6,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from harness.datapath.bpf import Bpf, attach
-from harness.datapath.devices import Nic
-from harness.datapath.flow import END, Flow, flow_through
+from harness.api import SLOW, Bpf, Flow, Nic, RssType, attach, flow_through
+from harness.datapath.flow import END
 from harness.datapath.kv_names import CREATE, GRO_FIRST, GRO_LAST, Request, call, names
 from harness.datapath.kv_script import HW_HASH, HW_TIMESTAMP, HW_VLAN, Call, set_
-from harness.datapath.oracle import RssType
 from harness.datapath.topology import PASSING
-from harness.testing.fixtures import SLOW
 
 COUNT = 8
 TCP = RssType.L4 | RssType.L4_TCP

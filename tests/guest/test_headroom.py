@@ -8,35 +8,46 @@ from typing import NamedTuple
 
 import pytest
 
-from harness.datapath.bpf import (
+from harness.api import (
+    SLOW,
     Bpf,
     BpfError,
+    Giving,
+    Hints,
+    Live,
+    Nic,
     Object,
+    RssType,
+    Way,
     attach,
+    build,
+    cpus,
+    devmap,
     entry,
+    give,
+    lay,
+    lay_on_tap,
     observe,
+    random_flows,
+    random_frames,
     run_once,
+    seen,
     u32,
     update,
+    veth,
 )
-from harness.datapath.devices import Giving, Live, Nic
 from harness.datapath.hints import (
     DONE,
     ETH_P_8021AD,
     ETH_P_8021Q,
     SECOND,
     UNSET,
-    Hints,
     Returned,
     by_nic,
-    give,
     returned,
-    seen,
 )
-from harness.datapath.oracle import RssType
-from harness.datapath.packets import KINDS, build, random_flows, random_frames
-from harness.datapath.topology import VETH_INDEX, Way, cpus, devmap, lay, lay_on_tap, veth
-from harness.testing.fixtures import SLOW
+from harness.datapath.packets import KINDS
+from harness.datapath.topology import VETH_INDEX
 
 STORE = Object("use_headroom")
 PLAIN = Object("redirect_plain")

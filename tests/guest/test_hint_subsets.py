@@ -5,22 +5,25 @@ import itertools
 
 import pytest
 
-from harness.datapath.bpf import Bpf, Object
-from harness.datapath.devices import Live, Nic
-from harness.datapath.hints import (
-    DONE,
-    ETH_P_8021AD,
-    ETH_P_8021Q,
-    UNSET,
+from harness.api import (
+    EACH_FAR_SIDE,
+    EACH_NIC,
+    SLOW,
+    Bpf,
     Hints,
+    Live,
+    Nic,
+    Object,
+    RssType,
+    To,
+    Way,
     give,
-    returned,
+    lay,
+    random_frames,
+    redirect,
     seen,
 )
-from harness.datapath.oracle import RssType
-from harness.datapath.packets import random_frames
-from harness.datapath.topology import To, Way, lay, redirect
-from harness.testing.fixtures import EACH_FAR_SIDE, EACH_NIC, SLOW
+from harness.datapath.hints import DONE, ETH_P_8021AD, ETH_P_8021Q, UNSET, returned
 
 STORE = Object("store_hints")
 

@@ -6,9 +6,8 @@ import struct
 
 import pytest
 
-from harness.datapath.bpf import Bpf
-from harness.datapath.devices import Nic
-from harness.datapath.hints import ETH_P_8021Q, UNSET, Hints
+from harness.api import Bpf, Hints, Nic, RssType, Way, lay
+from harness.datapath.hints import ETH_P_8021Q, UNSET
 from harness.datapath.kv_cases import OK, STORE, Script, check_calls
 from harness.datapath.kv_script import (
     HW_HASH,
@@ -22,8 +21,6 @@ from harness.datapath.kv_script import (
     get,
     set_,
 )
-from harness.datapath.oracle import RssType
-from harness.datapath.topology import Way, lay
 
 EINVAL, ENOENT, EEXIST, EBUSY, ENOSPC, EFBIG = (
     -errno.EINVAL,

@@ -3,10 +3,8 @@
 
 import struct
 
-from harness.datapath.bpf import Bpf, Object, attach, u32, update
-from harness.datapath.devices import Nic
-from harness.datapath.packets import random_frames
-from harness.datapath.topology import VETH_INDEX, lay, veth
+from harness.api import Bpf, Nic, Object, attach, lay, random_frames, u32, update, veth
+from harness.datapath.topology import VETH_INDEX
 
 EXAMPLE = Object("kv_example")
 SERVICE = 443

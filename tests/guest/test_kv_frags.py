@@ -3,9 +3,24 @@
 
 import pytest
 
-from harness.datapath.bpf import Bpf, Object, at_ingress, attach
-from harness.datapath.devices import Nic
-from harness.datapath.hints import UNSET, by_nic, seen
+from harness.api import (
+    SLOW,
+    Bpf,
+    Frame,
+    Nic,
+    Object,
+    Way,
+    at_ingress,
+    attach,
+    cpus,
+    devmap,
+    lay,
+    random_frames,
+    seen,
+    veth,
+    within,
+)
+from harness.datapath.hints import UNSET, by_nic
 from harness.datapath.kv_cases import EACH, NOTHING, OK, STORED, check_first, given, hints_of, read
 from harness.datapath.kv_script import (
     HW_TIMESTAMP,
@@ -20,10 +35,7 @@ from harness.datapath.kv_script import (
     scripts,
     set_,
 )
-from harness.datapath.packets import Frame, random_frames
 from harness.datapath.skb_cases import TC, held, holding, reading
-from harness.datapath.topology import Way, cpus, devmap, lay, veth, within
-from harness.testing.fixtures import SLOW
 
 pytestmark = SLOW
 

@@ -15,10 +15,8 @@ from typing import NamedTuple
 
 import pytest
 
-from harness.datapath.bpf import Bpf, Object, attach, live
-from harness.datapath.devices import Nic
-from harness.datapath.packets import build, random_flow
-from harness.datapath.topology import cpus, devmap, veth
+from harness.api import Bpf, Nic, Object, attach, build, cpus, devmap, random_flow, veth
+from harness.datapath.bpf import live
 
 STORE = Object("kv_alternate")
 PASS = Object("xdp_pass")

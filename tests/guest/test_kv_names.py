@@ -7,8 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness.datapath.bpf import Bpf, Object, at_ingress
-from harness.datapath.devices import Nic
+from harness.api import SLOW, Bpf, Nic, Object, Way, at_ingress, lay, random_frames, within
 from harness.datapath.kv_cases import OK, STORE
 from harness.datapath.kv_names import (
     CREATE,
@@ -24,9 +23,6 @@ from harness.datapath.kv_names import (
     names,
 )
 from harness.datapath.kv_script import NOEXIST, REPLACE, Call, delete, done, scripts, set_
-from harness.datapath.packets import random_frames
-from harness.datapath.topology import Way, lay, within
-from harness.testing.fixtures import SLOW
 
 TC = Object("kv_skb")
 MANY = range(10, 80)  # numbers of names that differ by nothing but that

@@ -5,9 +5,22 @@ import errno
 
 import pytest
 
-from harness.datapath.bpf import Bpf, Object, attach, entry, observe
-from harness.datapath.devices import Nic
-from harness.datapath.hints import UNSET, seen
+from harness.api import (
+    SLOW,
+    Bpf,
+    Nic,
+    Object,
+    attach,
+    devmap,
+    entry,
+    lay,
+    observe,
+    random_frames,
+    seen,
+    veth,
+    within,
+)
+from harness.datapath.hints import UNSET
 from harness.datapath.kv_cases import (
     EACH,
     OK,
@@ -20,9 +33,7 @@ from harness.datapath.kv_cases import (
     read,
 )
 from harness.datapath.kv_script import SECOND, THIRD, Kind, done, move, scripts
-from harness.datapath.packets import random_frames
-from harness.datapath.topology import OBSERVE, VETH2_INDEX, VETH_INDEX, devmap, lay, veth, within
-from harness.testing.fixtures import SLOW
+from harness.datapath.topology import OBSERVE, VETH2_INDEX, VETH_INDEX
 
 PASS = Object("xdp_pass")
 PLAIN = Object("redirect_plain")

@@ -3,9 +3,21 @@
 
 import struct
 
-from harness.datapath.bpf import Bpf, Object, attach, extend, run_once
-from harness.datapath.devices import Nic
-from harness.datapath.hints import UNSET, by_nic, seen
+from harness.api import (
+    SLOW,
+    Bpf,
+    Nic,
+    Object,
+    attach,
+    devmap,
+    extend,
+    lay,
+    random_frames,
+    run_once,
+    seen,
+    veth,
+)
+from harness.datapath.hints import UNSET, by_nic
 from harness.datapath.kv_cases import (
     EACH,
     KEYS,
@@ -18,9 +30,6 @@ from harness.datapath.kv_cases import (
     read,
 )
 from harness.datapath.kv_script import SECOND, THIRD, done, scripts
-from harness.datapath.packets import random_frames
-from harness.datapath.topology import devmap, lay, veth
-from harness.testing.fixtures import SLOW
 
 CONSTANTS = Object("kv_constants")
 DISPATCHER = Object("dispatcher")

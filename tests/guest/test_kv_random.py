@@ -4,14 +4,10 @@
 Of a million, which are a file of their own, these are the first.
 """
 
-from harness.datapath.bpf import Bpf
-from harness.datapath.devices import Nic
+from harness.api import EACH_NIC, Bpf, Nic, lay, random_frames
 from harness.datapath.kv_cases import STORE
 from harness.datapath.kv_packet import NIC_HEADROOM
 from harness.datapath.kv_random import LINES, PER_FRAME, hold
-from harness.datapath.packets import random_frames
-from harness.datapath.topology import lay
-from harness.testing.fixtures import EACH_NIC
 
 FRAMES = 256
 

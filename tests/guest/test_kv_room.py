@@ -5,8 +5,7 @@ import errno
 
 import pytest
 
-from harness.datapath.bpf import Bpf
-from harness.datapath.devices import Giving, Nic
+from harness.api import EACH_NIC, SLOW, Bpf, Giving, Nic, Way, lay, lay_on_tap
 from harness.datapath.kv_cases import OK, STORE, Script, check_calls
 from harness.datapath.kv_packet import NIC_HEADROOM
 from harness.datapath.kv_script import (
@@ -20,8 +19,6 @@ from harness.datapath.kv_script import (
     move,
     set_,
 )
-from harness.datapath.topology import Way, lay, lay_on_tap
-from harness.testing.fixtures import EACH_NIC, SLOW
 
 EINVAL, EEXIST, EBUSY, ENOSPC = -errno.EINVAL, -errno.EEXIST, -errno.EBUSY, -errno.ENOSPC
 TWO, FOUR, EIGHT = b"\x02\x82", b"\x04\x14\x24\x84", b"\x08\x18\x28\x38\x48\x58\x68\x88"

@@ -3,9 +3,22 @@
 
 import pytest
 
-from harness.datapath.bpf import Bpf, Object, attach, entry, observe
-from harness.datapath.devices import Nic
-from harness.datapath.hints import by_nic, seen
+from harness.api import (
+    SLOW,
+    Bpf,
+    Nic,
+    Object,
+    attach,
+    cpus,
+    devmap,
+    entry,
+    lay,
+    observe,
+    random_frames,
+    seen,
+    veth,
+)
+from harness.datapath.hints import by_nic
 from harness.datapath.kv_cases import (
     EACH,
     NOTHING,
@@ -31,9 +44,7 @@ from harness.datapath.kv_script import (
     set_,
     write,
 )
-from harness.datapath.packets import random_frames
-from harness.datapath.topology import PASSING, VETH2_INDEX, VETH_INDEX, cpus, devmap, lay, veth
-from harness.testing.fixtures import SLOW
+from harness.datapath.topology import PASSING, VETH2_INDEX, VETH_INDEX
 
 pytestmark = SLOW
 

@@ -6,9 +6,26 @@ import errno
 
 import pytest
 
-from harness.datapath.bpf import Bpf, attach, entry
-from harness.datapath.devices import Giving, Live, Nic
-from harness.datapath.hints import UNSET, by_nic, seen
+from harness.api import (
+    EACH_NIC,
+    SLOW,
+    Bpf,
+    Frame,
+    Giving,
+    Live,
+    Nic,
+    Way,
+    attach,
+    cpus,
+    devmap,
+    entry,
+    lay,
+    lay_on_tap,
+    random_frames,
+    seen,
+    veth,
+)
+from harness.datapath.hints import UNSET, by_nic
 from harness.datapath.kv_cases import (
     EACH,
     KEYS,
@@ -38,9 +55,7 @@ from harness.datapath.kv_script import (
     set_,
     write,
 )
-from harness.datapath.packets import Frame, random_frames
-from harness.datapath.topology import PASSING, VETH_INDEX, Way, cpus, devmap, lay, lay_on_tap, veth
-from harness.testing.fixtures import EACH_NIC, SLOW
+from harness.datapath.topology import PASSING, VETH_INDEX
 
 HEADROOM = {"eth1": 276, "eth2": 256}  # that packets come with, see test_headroom
 

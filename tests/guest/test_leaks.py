@@ -14,11 +14,24 @@ from typing import NamedTuple
 
 import pytest
 
-from harness.datapath.bpf import Bpf, Object, attach, entries, live, observe, u32, update
-from harness.datapath.devices import Nic
-from harness.datapath.oracle import Rss, RssType
-from harness.datapath.packets import build, random_flow
-from harness.datapath.topology import cpus, devmap, veth
+from harness.api import (
+    Bpf,
+    Nic,
+    Object,
+    Rss,
+    RssType,
+    attach,
+    build,
+    cpus,
+    devmap,
+    entries,
+    observe,
+    random_flow,
+    u32,
+    update,
+    veth,
+)
+from harness.datapath.bpf import live
 
 OBSERVER = Object("leak_observer")
 STORE = Object("store_alternate")

@@ -10,12 +10,23 @@ from typing import NamedTuple
 
 import pytest
 
-from harness.datapath.bpf import Bpf, Object, attach
-from harness.datapath.devices import Nic
-from harness.datapath.hints import Seen, seen
-from harness.datapath.oracle import ETH_P_IP, rss
-from harness.datapath.packets import Frame, frame, random_frames
-from harness.datapath.topology import devmap, lay, rss_key, veth
+from harness.api import (
+    Bpf,
+    Frame,
+    Nic,
+    Object,
+    Seen,
+    attach,
+    devmap,
+    frame,
+    lay,
+    random_frames,
+    rss,
+    rss_key,
+    seen,
+    veth,
+)
+from harness.datapath.oracle import ETH_P_IP
 
 pytestmark = pytest.mark.slow
 

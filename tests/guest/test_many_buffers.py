@@ -3,20 +3,25 @@
 
 import pytest
 
-from harness.datapath.bpf import Bpf, Object, attach, observe
-from harness.datapath.devices import Nic
-from harness.datapath.hints import (
-    DONE,
-    EACH_SUBSET,
-    UNSET,
-    by_nic,
+from harness.api import (
+    SLOW,
+    Bpf,
+    Frame,
+    Nic,
+    Object,
+    To,
+    attach,
+    cpus,
+    devmap,
     give,
-    returned,
+    lay,
+    observe,
+    random_frames,
+    redirect,
     seen,
+    veth,
 )
-from harness.datapath.packets import Frame, random_frames
-from harness.datapath.topology import To, cpus, devmap, lay, redirect, veth
-from harness.testing.fixtures import SLOW
+from harness.datapath.hints import DONE, EACH_SUBSET, UNSET, by_nic, returned
 
 IN_TC = Object("tc_redirect")
 

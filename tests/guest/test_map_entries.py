@@ -7,8 +7,24 @@ from dataclasses import dataclass
 
 import pytest
 
-from harness.datapath.bpf import Bpf, Object, entry
-from harness.datapath.devices import Nic
+from harness.api import (
+    SLOW,
+    Bpf,
+    Frame,
+    Hints,
+    Nic,
+    Object,
+    RssType,
+    Way,
+    cpus,
+    devmap,
+    entry,
+    give,
+    lay,
+    random_frames,
+    seen,
+    veth,
+)
 from harness.datapath.hints import (
     DONE,
     EACH_SUBSET,
@@ -16,23 +32,11 @@ from harness.datapath.hints import (
     ETH_P_8021AD,
     ETH_P_8021Q,
     UNSET,
-    Hints,
     by_nic,
-    give,
     returned,
-    seen,
 )
-from harness.datapath.oracle import RssType
-from harness.datapath.packets import SOURCE_PREFIX, Frame, random_frames
-from harness.datapath.topology import (
-    VETH_INDEX,
-    Way,
-    cpus,
-    devmap,
-    lay,
-    veth,
-)
-from harness.testing.fixtures import SLOW
+from harness.datapath.packets import SOURCE_PREFIX
+from harness.datapath.topology import VETH_INDEX
 
 STORE = Object("store_hints")
 ENTRIES = {

@@ -3,30 +3,28 @@
 
 import pytest
 
-from harness.datapath.bpf import Bpf, Object, attach, observe, u32
-from harness.datapath.devices import Giving, Nic
-from harness.datapath.hints import (
-    DONE,
-    EACH_SUBSET,
-    UNSET,
-    by_nic,
-    give,
-    returned,
-    seen,
-)
-from harness.datapath.packets import random_frames
-from harness.datapath.topology import (
-    VETH2_INDEX,
-    VETH_INDEX,
+from harness.api import (
+    SLOW,
+    Bpf,
+    Giving,
+    Nic,
+    Object,
     Way,
+    attach,
     cpus,
     devmap,
+    give,
     lay,
     lay_on_tap,
+    observe,
+    random_frames,
+    seen,
+    u32,
     veth,
     within,
 )
-from harness.testing.fixtures import SLOW
+from harness.datapath.hints import DONE, EACH_SUBSET, UNSET, by_nic, returned
+from harness.datapath.topology import VETH2_INDEX, VETH_INDEX
 
 STORE = Object("store_hints")
 PLAIN = Object("redirect_plain")

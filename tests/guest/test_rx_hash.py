@@ -9,15 +9,33 @@ from typing import NamedTuple
 
 import pytest
 
-from harness.datapath.bpf import Bpf, BpfError, Object, attach
-from harness.datapath.devices import Nic
-from harness.datapath.hints import ETH_P_8021Q, Hints, Seen, give, returned, seen
-from harness.datapath.oracle import RssType, rss
-from harness.datapath.packets import Frame, build, random_flow, random_frames, without_ports
-from harness.datapath.skb import SkbRecord
-from harness.datapath.topology import To, redirect
+from harness.api import (
+    EACH_FAR_SIDE,
+    EACH_NIC,
+    SLOW,
+    Bpf,
+    BpfError,
+    Frame,
+    Hints,
+    Nic,
+    Object,
+    RssType,
+    Seen,
+    SkbRecord,
+    To,
+    attach,
+    build,
+    give,
+    random_flow,
+    random_frames,
+    redirect,
+    rss,
+    seen,
+    without_ports,
+)
+from harness.datapath.hints import ETH_P_8021Q, returned
 from harness.testing.dut import MANAGEMENT
-from harness.testing.fixtures import EACH_FAR_SIDE, EACH_NIC, FAR_SIDES, SLOW
+from harness.testing.fixtures import FAR_SIDES
 
 STORE = Object("store_hints")
 

@@ -1,23 +1,24 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """bpf_xdp_store_rx_vlan: a tag given in XDP becomes the skb's on the far side of a redirect."""
 
-from harness.datapath.bpf import Bpf, Object
-from harness.datapath.devices import Nic
-from harness.datapath.hints import (
-    DONE,
-    EACH_SUBSET,
-    ETH_P_8021AD,
-    ETH_P_8021Q,
-    UNSET,
+from harness.api import (
+    EACH_FAR_SIDE,
+    SLOW,
+    Bpf,
     Hints,
+    Nic,
+    Object,
     Seen,
+    To,
+    build,
     give,
-    returned,
+    random_flows,
+    random_frames,
+    redirect,
     seen,
 )
-from harness.datapath.packets import KINDS, build, random_flows, random_frames
-from harness.datapath.topology import To, redirect
-from harness.testing.fixtures import EACH_FAR_SIDE, SLOW
+from harness.datapath.hints import DONE, EACH_SUBSET, ETH_P_8021AD, ETH_P_8021Q, UNSET, returned
+from harness.datapath.packets import KINDS
 
 STORE = Object("store_hints")
 

@@ -5,23 +5,28 @@ import errno
 
 import pytest
 
-from harness.datapath.bpf import Bpf, BpfError, Object
-from harness.datapath.devices import Nic
+from harness.api import (
+    Bpf,
+    BpfError,
+    Hints,
+    Nic,
+    Object,
+    RssType,
+    To,
+    give,
+    random_frames,
+    redirect,
+    seen,
+)
 from harness.datapath.hints import (
     DONE,
     ETH_P_8021AD,
     ETH_P_8021Q,
     SECOND,
     UNSET,
-    Hints,
     Returned,
-    give,
     returned,
-    seen,
 )
-from harness.datapath.oracle import RssType
-from harness.datapath.packets import random_frames
-from harness.datapath.topology import To, redirect
 from harness.machine.ssh.guest import Guest
 
 STORE = Object("store_hints")

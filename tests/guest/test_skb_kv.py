@@ -4,33 +4,41 @@
 import pytest
 from _pytest.mark import ParameterSet
 
-from harness.datapath.bpf import Bpf, Object, at_ingress, u32
-from harness.datapath.devices import Nic
-from harness.datapath.kv_cases import OK, STORED
-from harness.datapath.kv_script import SECOND, THIRD, done, scripts
-from harness.datapath.packets import random_frames
-from harness.datapath.skb_cases import SETTING, TC, held, holding, passes, reading
-from harness.datapath.skb_ways import (
-    ENTRANCE,
-    FAR,
-    VLAN,
+from harness.api import (
+    SLOW,
+    Bpf,
+    Nic,
+    Object,
     Passage,
-    another_extension,
+    at_ingress,
     bridge,
     by_bond,
     by_bridge,
     by_gretap,
     by_ipvlan,
     by_macvlan,
-    by_macvlan_source,
-    by_macvlan_to_all,
     by_netkit,
     by_veth,
     by_vlan,
+    lay,
+    random_frames,
+    u32,
+    veth,
+    within,
+)
+from harness.datapath.kv_cases import OK, STORED
+from harness.datapath.kv_script import SECOND, THIRD, done, scripts
+from harness.datapath.skb_cases import SETTING, TC, held, holding, passes, reading
+from harness.datapath.skb_ways import (
+    ENTRANCE,
+    FAR,
+    VLAN,
+    another_extension,
+    by_macvlan_source,
+    by_macvlan_to_all,
     keep,
 )
-from harness.datapath.topology import VETH2_INDEX, VETH_INDEX, lay, veth, within
-from harness.testing.fixtures import SLOW
+from harness.datapath.topology import VETH2_INDEX, VETH_INDEX
 
 IN_TC = Object("tc_redirect")
 EXTENSIONS = Object("skb_extensions")

@@ -6,27 +6,33 @@ import errno
 
 import pytest
 
-from harness.datapath.bpf import Bpf, at_ingress, attach, entry
-from harness.datapath.devices import Giving, Live, Nic
-from harness.datapath.kv_cases import EACH, NOTHING, OK, STORE, STORED, check_first
-from harness.datapath.kv_names import listed
-from harness.datapath.kv_script import SECOND, THIRD, Call, done, found, get, scripts, set_
-from harness.datapath.packets import KINDS, random_frames
-from harness.datapath.skb_cases import SETTING, TC, held, holding, reading
-from harness.datapath.skb_ways import ENTRANCE, FAR, bridge, keep
-from harness.datapath.topology import (
-    PASSING,
-    TAP,
-    VETH2_INDEX,
+from harness.api import (
+    EACH_NIC,
+    SLOW,
+    Bpf,
+    Giving,
+    Live,
+    Nic,
     Way,
+    at_ingress,
+    attach,
+    bridge,
     cpus,
     devmap,
+    entry,
     lay,
     lay_on_tap,
+    random_frames,
     veth,
     within,
 )
-from harness.testing.fixtures import EACH_NIC, SLOW
+from harness.datapath.kv_cases import EACH, NOTHING, OK, STORE, STORED, check_first
+from harness.datapath.kv_names import listed
+from harness.datapath.kv_script import SECOND, THIRD, Call, done, found, get, scripts, set_
+from harness.datapath.packets import KINDS
+from harness.datapath.skb_cases import SETTING, TC, held, holding, reading
+from harness.datapath.skb_ways import ENTRANCE, FAR, keep
+from harness.datapath.topology import PASSING, TAP, VETH2_INDEX
 
 
 class Border(enum.Enum):

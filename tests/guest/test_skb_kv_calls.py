@@ -4,8 +4,7 @@
 import random
 from collections.abc import Sequence
 
-from harness.datapath.bpf import Bpf, at_ingress
-from harness.datapath.devices import Nic
+from harness.api import Bpf, Nic, at_ingress, by_veth, lay, random_frames
 from harness.datapath.kv import KEYS, NOEXIST, REPLACE, SIZES, Store
 from harness.datapath.kv_script import (
     CALLS,
@@ -23,10 +22,7 @@ from harness.datapath.kv_script import (
     get,
     set_,
 )
-from harness.datapath.packets import random_frames
 from harness.datapath.skb_cases import TC
-from harness.datapath.skb_ways import by_veth
-from harness.datapath.topology import lay
 
 FRAMES = 64
 NO_KEYS = 64, 65, 66, 67, 127, 1 << 32, 1 << 63, (1 << 64) - 1  # hints are XDP's

@@ -6,8 +6,24 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from harness.datapath.bpf import BPFCALL, Bpf, at_egress, at_ingress, attach, u32
-from harness.datapath.devices import Nic
+from harness.api import (
+    SLOW,
+    Bpf,
+    Frame,
+    Nic,
+    at_egress,
+    at_ingress,
+    attach,
+    build,
+    frame,
+    lay,
+    random_flows,
+    source_address,
+    u32,
+    veth,
+    within,
+)
+from harness.datapath.bpf import BPFCALL
 from harness.datapath.kv_cases import OK, STORE
 from harness.datapath.kv_script import (
     FIRST,
@@ -21,11 +37,9 @@ from harness.datapath.kv_script import (
     scripts,
     set_,
 )
-from harness.datapath.packets import Frame, build, frame, random_flows, source_address
 from harness.datapath.skb_cases import TC
 from harness.datapath.skb_ways import FAR, keep
-from harness.datapath.topology import OBSERVER, lay, veth, within
-from harness.testing.fixtures import SLOW
+from harness.datapath.topology import OBSERVER
 
 pytestmark = SLOW
 

@@ -6,27 +6,29 @@ from collections.abc import Callable
 
 import pytest
 
-from harness.datapath.bpf import LINK, Bpf, attach
-from harness.datapath.devices import Nic
-from harness.datapath.kv_cases import STORE, STORED, check_first, given, read
-from harness.datapath.kv_script import SECOND, done
-from harness.datapath.packets import random_frames
-from harness.datapath.skb_cases import passes
-from harness.datapath.skb_ways import (
-    FAR,
+from harness.api import (
+    SLOW,
+    Bpf,
+    Nic,
     Passage,
+    attach,
     by_gretap,
     by_ipvlan,
     by_macvlan,
-    by_macvlan_source,
-    by_macvlan_to_all,
     by_netkit,
     by_veth,
     by_vlan,
-    keep,
+    devmap,
+    lay,
+    random_frames,
+    veth,
+    within,
 )
-from harness.datapath.topology import devmap, lay, veth, within
-from harness.testing.fixtures import SLOW
+from harness.datapath.bpf import LINK
+from harness.datapath.kv_cases import STORE, STORED, check_first, given, read
+from harness.datapath.kv_script import SECOND, done
+from harness.datapath.skb_cases import passes
+from harness.datapath.skb_ways import FAR, by_macvlan_source, by_macvlan_to_all, keep
 
 By = Callable[[str], Passage]
 

@@ -5,15 +5,10 @@ import struct
 
 import pytest
 
-from harness.datapath.bpf import Bpf, BpfError, Object, at_ingress
-from harness.datapath.devices import Nic
+from harness.api import SLOW, Bpf, BpfError, Nic, Object, at_ingress, by_veth, lay, random_frames
 from harness.datapath.kv_cases import EACH, STORE, STORED
 from harness.datapath.kv_script import SECOND, scripts
-from harness.datapath.packets import random_frames
 from harness.datapath.skb_cases import TC, held, holding, reading
-from harness.datapath.skb_ways import by_veth
-from harness.datapath.topology import lay
-from harness.testing.fixtures import SLOW
 
 TRACED = Object("kv_skb_traced")
 

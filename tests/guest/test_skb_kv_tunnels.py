@@ -3,15 +3,12 @@
 
 import pytest
 
-from harness.datapath.bpf import Bpf, at_egress, at_ingress
-from harness.datapath.devices import Nic
+from harness.api import SLOW, Bpf, Nic, at_egress, at_ingress, ip, lay, random_frames, veth, within
 from harness.datapath.kv_cases import EACH, STORE, STORED, check_first
 from harness.datapath.kv_script import FIRST, SECOND, THIRD, done, scripts
-from harness.datapath.packets import random_frames
 from harness.datapath.skb_cases import SETTING, TC, held, holding, reading
-from harness.datapath.skb_ways import ENTRANCE, FAR, ip, keep
-from harness.datapath.topology import VETH2_INDEX, lay, veth, within
-from harness.testing.fixtures import SLOW
+from harness.datapath.skb_ways import ENTRANCE, FAR, keep
+from harness.datapath.topology import VETH2_INDEX
 
 pytestmark = SLOW
 

@@ -6,8 +6,32 @@ import itertools
 import struct
 from typing import NamedTuple
 
-from harness.datapath.bpf import Bpf, Object, attach, observe
-from harness.datapath.devices import Giving, Nic
+from harness.api import (
+    SLOW,
+    Bpf,
+    Frame,
+    Giving,
+    Hints,
+    Nic,
+    Object,
+    RssType,
+    Seen,
+    To,
+    attach,
+    build,
+    devmap,
+    give,
+    lay,
+    lay_on_tap,
+    observe,
+    random_flows,
+    random_frames,
+    redirect,
+    rss,
+    seen,
+    veth,
+    without_ports,
+)
 from harness.datapath.hints import (
     ENTRY,
     ETH_P_8021AD,
@@ -16,16 +40,10 @@ from harness.datapath.hints import (
     RX_TS,
     RX_VLAN,
     UNSET,
-    Hints,
-    Seen,
     by_nic,
-    give,
-    seen,
 )
-from harness.datapath.oracle import RssType, rss
-from harness.datapath.packets import KINDS, Frame, build, random_flows, random_frames, without_ports
-from harness.datapath.topology import VETH2_INDEX, To, devmap, lay, lay_on_tap, redirect, veth
-from harness.testing.fixtures import SLOW
+from harness.datapath.packets import KINDS
+from harness.datapath.topology import VETH2_INDEX
 
 STORE = Object("store_hints")
 IN_TC = Object("tc_redirect")

@@ -6,23 +6,33 @@ import itertools
 
 import pytest
 
-from harness.datapath.bpf import Bpf, Object, attach, observe
-from harness.datapath.devices import Giving, Nic
-from harness.datapath.hints import (
-    DONE,
-    ETH_P_8021AD,
-    ETH_P_8021Q,
-    UNSET,
+from harness.api import (
+    SLOW,
+    Bpf,
+    Frame,
+    Giving,
     Hints,
+    Nic,
+    Object,
+    RssType,
     Seen,
+    Way,
+    attach,
+    build,
+    cpus,
+    devmap,
     give,
-    returned,
+    lay,
+    lay_on_tap,
+    observe,
+    random_flows,
+    random_frames,
+    rss,
     seen,
+    veth,
 )
-from harness.datapath.oracle import RssType, rss
-from harness.datapath.packets import KINDS, Frame, build, random_flows, random_frames
-from harness.datapath.topology import Way, cpus, devmap, lay, lay_on_tap, veth
-from harness.testing.fixtures import SLOW
+from harness.datapath.hints import DONE, ETH_P_8021AD, ETH_P_8021Q, UNSET, returned
+from harness.datapath.packets import KINDS
 
 STORE = Object("store_hints")
 IN_TC = Object("tc_redirect")

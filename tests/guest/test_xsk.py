@@ -3,20 +3,25 @@
 
 import pytest
 
-from harness.datapath.bpf import XSK, Bpf, BpfError, Object, attach
-from harness.datapath.devices import Nic
-from harness.datapath.hints import (
-    DONE,
-    ETH_P_8021AD,
-    UNSET,
+from harness.api import (
+    Bpf,
+    BpfError,
     Hints,
+    Nic,
+    Object,
+    RssType,
+    attach,
+    cpus,
+    devmap,
     give,
-    returned,
+    lay,
+    random_frames,
     seen,
+    veth,
 )
-from harness.datapath.oracle import RssType
-from harness.datapath.packets import random_frames
-from harness.datapath.topology import CPUS, cpus, devmap, lay, veth
+from harness.datapath.bpf import XSK
+from harness.datapath.hints import DONE, ETH_P_8021AD, UNSET, returned
+from harness.datapath.topology import CPUS
 
 pytestmark = pytest.mark.slow
 

@@ -3,10 +3,12 @@
 
 import ast
 import graphlib
+import inspect
 from pathlib import Path
 
 import pytest
 
+from harness import api
 from harness.core.workspace import ROOT
 
 # Lowest first: a package imports from itself and from those before it.
@@ -85,6 +87,15 @@ def test_nothing_below_the_command_line_imports_the_verbs() -> None:
         if imported(file, {"tasks": ROOT}) and name != "harness.__main__"
     ]
     assert importers == []
+
+
+def test_the_face_for_tests_is_for_tests_alone() -> None:
+    """And what it has is documented where it is defined; a mark can't be."""
+    known = modules(ROOT)
+    assert [name for name in known if "harness.api" in imported(known[name], known)] == []
+    for name in api.__all__:
+        thing = getattr(api, name)
+        assert isinstance(thing, pytest.MarkDecorator) or inspect.getdoc(thing), name
 
 
 def test_each_package_says_what_it_is() -> None:

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a test imports: stable, whatever moves in the packages. Each name has its own docstring.
+
+Frames are built (`random_frames`, `frame`), programs are loaded (`Object`) and attached
+(`attach`, `at_ingress`), and a way is laid through the guest (`redirect`, `lay`, `by_vlan`).
+`Way.capture` sends frames and gives the skb of each; `seen` is what an skb says, `Hints` what
+was stored, `rss` the hash that a NIC has to report. The fixtures nic, bpf, guest and seed need
+no import.
+"""
+
+from harness.datapath.bpf import (
+    Bpf,
+    BpfError,
+    Object,
+    at_egress,
+    at_ingress,
+    attach,
+    entries,
+    entry,
+    extend,
+    observe,
+    run_once,
+    u32,
+    update,
+)
+from harness.datapath.devices import Giving, GuestTap, Live, Nic
+from harness.datapath.flow import Flow, flow_through
+from harness.datapath.hints import Hints, Seen, give, seen
+from harness.datapath.oracle import Rss, RssType, rss
+from harness.datapath.packets import (
+    Frame,
+    build,
+    frame,
+    random_flow,
+    random_flows,
+    random_frames,
+    source_address,
+    without_ports,
+)
+from harness.datapath.skb import SkbRecord
+from harness.datapath.skb_ways import (
+    Passage,
+    bridge,
+    by_bond,
+    by_bridge,
+    by_gretap,
+    by_ipvlan,
+    by_macvlan,
+    by_netkit,
+    by_veth,
+    by_vlan,
+    ip,
+)
+from harness.datapath.topology import (
+    CaptureError,
+    To,
+    Way,
+    cpus,
+    devmap,
+    lay,
+    lay_on_tap,
+    redirect,
+    rss_key,
+    veth,
+    within,
+)
+from harness.testing.fixtures import EACH_FAR_SIDE, EACH_NIC, SLOW
+
+__all__ = [
+    "EACH_FAR_SIDE",
+    "EACH_NIC",
+    "SLOW",
+    "Bpf",
+    "BpfError",
+    "CaptureError",
+    "Flow",
+    "Frame",
+    "Giving",
+    "GuestTap",
+    "Hints",
+    "Live",
+    "Nic",
+    "Object",
+    "Passage",
+    "Rss",
+    "RssType",
+    "Seen",
+    "SkbRecord",
+    "To",
+    "Way",
+    "at_egress",
+    "at_ingress",
+    "attach",
+    "bridge",
+    "build",
+    "by_bond",
+    "by_bridge",
+    "by_gretap",
+    "by_ipvlan",
+    "by_macvlan",
+    "by_netkit",
+    "by_veth",
+    "by_vlan",
+    "cpus",
+    "devmap",
+    "entries",
+    "entry",
+    "extend",
+    "flow_through",
+    "frame",
+    "give",
+    "ip",
+    "lay",
+    "lay_on_tap",
+    "observe",
+    "random_flow",
+    "random_flows",
+    "random_frames",
+    "redirect",
+    "rss",
+    "rss_key",
+    "run_once",
+    "seen",
+    "source_address",
+    "u32",
+    "update",
+    "veth",
+    "within",
+    "without_ports",
+]
