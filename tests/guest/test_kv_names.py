@@ -64,7 +64,7 @@ def test_the_same_name_is_the_same_key(bpf: Bpf, registry: Registry) -> None:
 
 
 @SLOW
-@pytest.mark.deadline(240)  # a hundred calls; under KASAN each takes a second
+@pytest.mark.deadline(240)  # 65 runs of programs: 102 s under KASAN
 def test_a_key_is_not_soon_given_again(bpf: Bpf, registry: Registry) -> None:
     """Each has had a name before one has its second; if all have names there is none."""
     given = []

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 def of(words: Sequence[str]) -> Iterator[None]:
     """Have the machine started that these words will want, for the length of the context.
 
-    A guess: machines.Early throws away what nobody takes.
+    A guess: session.Early throws away what nobody takes.
     """
     if not want_one(words):
         yield

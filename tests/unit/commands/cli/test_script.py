@@ -142,11 +142,14 @@ def test_an_installation_that_fails_is_69_and_tried_again(checkout: Checkout, of
     assert checkout.installed == 2
 
 
-@pytest.mark.parametrize("variables", [{}, {"LAB_INSTALL": "no"}], ids=["", "LAB_INSTALL=no"])
+@pytest.mark.parametrize("variables", [{}, {"LAB_INSTALL": "no"}, {"LAB_INSTALL": "0"}], ids=str)
 def test_packages_are_installed_unless_the_user_says_no(
     checkout: Checkout, variables: dict[str, str]
 ) -> None:
-    """apt-get is a stand-in that installs nothing and fails, as without a network."""
+    """apt-get is a stand-in that installs nothing and fails, as without a network.
+
+    With another word than no nothing is installed either; require() refuses it.
+    """
     (checkout.directory / "no-venv").touch()
     (checkout.directory / "bin").mkdir()
     for name in ("apt-get", "sudo"):
