@@ -16,7 +16,8 @@ from harness.core.workspace import Lane, Selection, build_root, machine_dir
 from harness.machine import keeper, keeper_process, tap, vm
 from harness.machine.build import Artefacts, build
 from harness.machine.held import built
-from harness.machine.session import early, starter
+from harness.machine.prestart import early
+from harness.machine.session import starter
 from harness.machine.ssh.terminal import Left
 from harness.testing import drivers
 

@@ -10,6 +10,8 @@ import hashlib
 import json
 import os
 import re
+import shlex
+import tomllib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -43,8 +45,6 @@ def build_root() -> Path:
     name = hashlib.sha256(os.fsencode(ROOT)).hexdigest()[:16]
     target = cache / "kernel-patch-lab" / name
     if build.exists():  # the checkout was moved here
-        import shlex  # here: a saved machine is started without it
-
         move = shlex.join(["mv", os.fspath(build), os.fspath(target)])
         raise LabError(
             f"make can't take {unfit(build)!r} in the path of {build}",
@@ -93,8 +93,6 @@ class Base:
     @classmethod
     def load(cls, name: str) -> "Base":
         """The base of kernel-patches/NAME; BadCall if there is none."""
-        import tomllib  # here: a saved machine is started without it, 2 ms sooner
-
         directory = SERIES_ROOT / name
         try:
             text = (directory / "BASE").read_text()

@@ -18,12 +18,11 @@ import signal
 import socket
 import struct
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from typing import NoReturn
 
 from harness.core.errors import LabError
-from harness.core.future import Coming
 from harness.machine.sandbox import Confinement, remedy
 
 DEADLINE = 10.0  # seconds for the child, which needs 0.01
@@ -55,14 +54,12 @@ class TapUnavailable(LabError):
 class Tap:
     """One tap, up, with nothing on it that speaks by itself.
 
-    fd: for QEMU, '-netdev tap,fd=N,vhost=off'. Every frame has a struct
-        virtio_net_hdr before it, whose size (10 by default, 12 for a modern
-        device) QEMU sets, as it does the offloads.
-    packets: an AF_PACKET socket. A frame that is sent there reaches the guest as
-        it is: a packet socket asks for no offload, so its header is all zero. Only
-        what the guest sends is received, for the kernel keeps a socket's own
-        frames from it. If the guest's NIC has transmit offloads
-        (csum, gso), that may be a frame without its checksum, or a large one; a
+    fd: for QEMU, '-netdev tap,fd=N,vhost=off'. Every frame has a struct virtio_net_hdr before it,
+        whose size (10 by default, 12 for a modern device) QEMU sets, as it does the offloads.
+    packets: an AF_PACKET socket. A frame that is sent there reaches the guest as it is: a packet
+        socket asks for no offload, so its header is all zero. Only what the guest sends is
+        received, for the kernel keeps a socket's own frames from it. If the guest's NIC has
+        transmit offloads (csum, gso), that may be a frame without its checksum, or a large one; a
         VLAN tag is not in the data: both are told by PACKET_AUXDATA, in recvmsg().
     """
 
@@ -81,9 +78,9 @@ def close_taps(taps: Sequence[Tap]) -> None:
         with contextlib.suppress(OSError):  # QEMU has ended, or a test has closed it
             fcntl.ioctl(tap.fd, TUNSETPERSIST, 1)
     descriptors = [number for tap in taps for number in (tap.packets.detach(), tap.fd)]
-    closing = [Coming(partial(os.close, number)) for number in descriptors]
-    for each in closing:
-        each.wait()  # also behind one that fails: its number would be somebody else's by then
+    # All are waited for, also behind one that fails: its number would be somebody else's by then.
+    with ThreadPoolExecutor(len(descriptors) or 1) as threads:
+        closing = [threads.submit(os.close, number) for number in descriptors]
     for each in closing:
         each.result()
 

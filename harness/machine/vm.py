@@ -7,6 +7,7 @@ import re
 import socket
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +15,6 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from harness.console.log import ConsoleFile
 from harness.core.errors import LabError
-from harness.core.future import Coming
 from harness.machine import qemu
 from harness.machine.qemu_process import Process, process
 from harness.machine.qmp import Monitor, MonitorError
@@ -44,10 +44,10 @@ class Access:
 class Machine:
     """A VM that is logged into.
 
-    packets: the AF_PACKET sockets of the taps behind qemu.NICS, in their order; none
-    without taps, and no_tap then is the reason.
-    restored: it started from a saved state. remark: why it did not, or is not
-    saved for the next time; "" if all is as it should be.
+    packets: the AF_PACKET sockets of the taps behind qemu.NICS, in their order; none without taps,
+        and no_tap then is the reason.
+    restored: it started from a saved state.
+    remark: why it did not, or is not saved for the next time; "" if all is as it should be.
     """
 
     guest: "Guest"
@@ -159,8 +159,8 @@ def _restored(
         finally:
             saved.verify()  # while the guest answers, or as the better reason why it does not
 
-    coming = Coming(come_up)
-    stack.callback(coming.wait)
+    thread = stack.enter_context(ThreadPoolExecutor(1))
+    coming = thread.submit(come_up)
     stack.callback(vm.kill)  # whatever that thread waits for comes to an end
     _import_guest()
     return lambda: coming.result()()
@@ -225,7 +225,7 @@ def _await_up(vm: Process) -> list[str]:
 
     Raises LabError when waiting on makes no sense.
     """
-    from harness.console.scanner import Scanner  # here: a saved machine starts without, 8 ms sooner
+    from harness.console.scanner import Scanner  # 8 ms, which a saved machine starts without
 
     console, scanner = ConsoleFile(vm.console), Scanner()
     seen = b""

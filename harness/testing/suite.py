@@ -23,7 +23,8 @@ from harness.core.workspace import ROOT, Selection, build_root, machine_dir
 from harness.machine import keeper
 from harness.machine.build import Artefacts
 from harness.machine.held import built
-from harness.machine.session import Early, Machines, early, starter
+from harness.machine.prestart import Early, early
+from harness.machine.session import Machines, starter
 from harness.machine.vm import Machine
 from harness.testing import fixtures, report
 from harness.testing.dut import Duts

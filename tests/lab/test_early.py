@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from harness.machine.plan import last
-from harness.machine.session import Early, starter
+from harness.machine.prestart import Early
+from harness.machine.session import starter
 from harness.testing.fixtures import Testbed
 
 pytestmark = pytest.mark.unchanged

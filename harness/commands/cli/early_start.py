@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Whether `./lab`'s words will want a machine, told without the modules that understand them.
 
-A saved machine needs as long to answer as those modules need to be imported.
+Why that is asked: harness/machine/prestart.py.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,14 +10,11 @@ from contextlib import contextmanager
 
 @contextmanager
 def of(words: Sequence[str]) -> Iterator[None]:
-    """Have the machine started that these words will want, for the length of the context.
-
-    A guess: session.Early throws away what nobody takes.
-    """
+    """Have the machine started that these words will want, for the length of the context."""
     if not want_one(words):
         yield
         return
-    from harness.machine.session import begin
+    from harness.machine.prestart import begin
 
     with begin():
         yield

@@ -13,7 +13,7 @@ from harness.artefacts.image import Image
 from harness.artefacts.kbuild import LINKER, Kernel
 from harness.core import artefact, workspace
 from harness.core.workspace import Layout, Selection
-from harness.machine import session, vm
+from harness.machine import prestart, vm
 from harness.machine.build import Artefacts
 from harness.machine.held import held
 from harness.machine.plan import remember
@@ -122,8 +122,8 @@ def test_a_machine_that_was_replaced_leaves_its_successors_state_alone(
     artefacts = lab.build("first")
     remember(artefacts.plan)
     with held(artefacts) as first:
-        with session._start(first.plan):
+        with prestart.start(first.plan):
             assert states == [artefacts.state]
         remember(lab.build("second").plan)
-        with session._start(first.plan):
+        with prestart.start(first.plan):
             assert states[1:] == [None]

@@ -15,7 +15,7 @@ from harness.commands.cli import early_start
 from harness.core import workspace
 from harness.core.errors import LabError
 from harness.core.workspace import ROOT, Selection
-from harness.machine import plan, session
+from harness.machine import plan, prestart
 
 
 class Guess:
@@ -73,24 +73,24 @@ def starts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
 
     monkeypatch.setattr(workspace, "ROOT", tmp_path)
     monkeypatch.setattr(plan, "last", lambda _: GUESS)
-    monkeypatch.setattr(session, "_start", start)
-    monkeypatch.setattr(session, "_begun", [])
+    monkeypatch.setattr(prestart, "start", start)
+    monkeypatch.setattr(prestart, "_begun", [])
     return done
 
 
 def test_who_wants_that_machine_gets_the_one_that_was_begun(starts: list[str]) -> None:
     with early_start.of(["shell"]):
         assert starts == ["started"]
-        with session.early(Selection.load()) as early, contextlib.ExitStack() as stack:
+        with prestart.early(Selection.load()) as early, contextlib.ExitStack() as stack:
             assert early.take(stack, GUESS)
             assert starts == ["started"]
         assert starts == ["started", "ended"]
-        with session.early(Selection.load()):
+        with prestart.early(Selection.load()):
             assert starts == ["started", "ended", "started"]
 
 
 def test_who_wants_another_one_gets_another_one(starts: list[str]) -> None:
-    with early_start.of(["shell"]), session.early(replace(Selection.load(), bare=True)):
+    with early_start.of(["shell"]), prestart.early(replace(Selection.load(), bare=True)):
         assert starts == ["started", "started"]
     assert sorted(starts) == ["ended", "ended", "started", "started"]
 
@@ -108,6 +108,6 @@ def test_one_that_cannot_be_started_is_none(
     def fail(_: object) -> None:
         raise error
 
-    monkeypatch.setattr(session, "_start", fail)
-    with early_start.of(["shell"]), session.early(Selection.load()) as early:
+    monkeypatch.setattr(prestart, "start", fail)
+    with early_start.of(["shell"]), prestart.early(Selection.load()) as early:
         assert early.take(contextlib.ExitStack(), GUESS) is None
