@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """`./lab trace`: the function graph of kernel functions while tests run, by the guest's tracefs."""
 
-import re
 import shlex
 from collections.abc import Generator, Sequence
 from pathlib import Path
@@ -14,9 +13,8 @@ from harness.core.progress import say
 from harness.core.workspace import Selection, build_root
 from harness.machine.ssh.guest import Guest, GuestCommandFailed
 from harness.testing import suite
-from harness.testing.fixtures import DUT
+from harness.testing.fixtures import DUT, as_file_name
 
-NAME_LENGTH = 120
 BUFFER_KB = 8192  # for each CPU; what is older is overwritten
 START = """
 cd /sys/kernel/tracing
@@ -62,7 +60,7 @@ class Trace:
         try:
             return (yield)
         finally:
-            name = re.sub(r"[^\w.-]+", "_", item.nodeid)[-NAME_LENGTH:]
+            name = as_file_name(item.nodeid)
             file = self._directory / f"{name}.trace"
             # A guest that is gone has its own say in the test's end.
             try:

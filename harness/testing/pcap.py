@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What went over the NICs while a test ran that failed, as files that Wireshark opens."""
 
-import re
 import struct
 from collections.abc import Generator
 from pathlib import Path
@@ -11,7 +10,7 @@ import pytest
 from harness.machine import qemu
 from harness.machine.qmp import MonitorError
 from harness.machine.vm import Machine
-from harness.testing.fixtures import DUT
+from harness.testing.fixtures import DUT, as_file_name
 
 # https://www.ietf.org/archive/id/draft-ietf-opsawg-pcap-04.html: the file's header, a record's.
 FILE = struct.Struct("<IHHiIII")
@@ -20,7 +19,6 @@ RECORD = struct.Struct("<IIII")
 # newer do not any more (commit 481c52320a26, "net: Strip virtio-net header when dumping").
 VIRTIO_HEADER = 20
 STRIPS_SINCE = 8
-NAME_LENGTH = 120
 
 
 class Pcap:
@@ -38,7 +36,7 @@ class Pcap:
         dut = item.stash.get(DUT, None)
         if dut is None or not dut.machine.packets:
             return (yield)
-        name = re.sub(r"[^\w.-]+", "_", item.nodeid)[-NAME_LENGTH:]
+        name = as_file_name(item.nodeid)
         files = {nic: self._directory / f"{name}.{nic}.pcap" for nic in qemu.NICS}
         for nic, file in files.items():
             _start(dut.machine, nic, file)
