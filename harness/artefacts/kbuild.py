@@ -54,8 +54,8 @@ EDITED = {"CCACHE_DEPEND": "1"}
 class Kernel:
     """A built kernel, and what it was built from.
 
-    vmlinux: with symbols and BTF; also what QEMU boots, by its PVH entry: a bzImage takes
-    a second more to make, and has to unpack itself under TCG.
+    vmlinux: with symbols and BTF; also what QEMU boots, by its PVH entry: a bzImage takes a second
+        more to make, and has to unpack itself under TCG.
     """
 
     vmlinux: Path

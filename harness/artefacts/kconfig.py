@@ -99,7 +99,10 @@ class Definition:
 
 @dataclass(frozen=True)
 class Selector:
-    """An option that selects another one. condition: an expression, "y" if there is none."""
+    """An option that selects another one.
+
+    condition: an expression, "y" if there is none.
+    """
 
     name: str
     condition: str

@@ -40,7 +40,10 @@ class Token(NamedTuple):
 
 @dataclass(frozen=True)
 class Value:
-    """What an operand stands for. kind: its type, "" of one that is no option of the tree."""
+    """What an operand stands for.
+
+    kind: its type, "" of one that is no option of the tree.
+    """
 
     kind: str
     text: str

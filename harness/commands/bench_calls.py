@@ -41,7 +41,8 @@ EIGHT, FOUR = bytes(range(1, 9)), bytes(range(1, 5))
 class Case:
     """A call, what was called before it, and what it returns.
 
-    setter: the program that calls a hint's setter in the place of the call. by: XDP or SKB.
+    setter: the program that calls a hint's setter in the place of the call.
+    by: XDP or SKB.
     """
 
     name: str

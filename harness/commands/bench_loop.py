@@ -37,8 +37,9 @@ COMPILE = {"CCACHE_RECACHE": "1"}  # a touched file is compiled, not taken from 
 
 @dataclass(frozen=True)
 class Wait:
-    """One thing that is waited for. before: what brings it about, not measured.
+    """One thing that is waited for.
 
+    before: what brings it about, not measured.
     proof: what it prints when all went well, where its exit status may not say so.
     """
 

@@ -56,7 +56,11 @@ class Finding:
 
 @dataclass(frozen=True)
 class Storage:
-    """The file system of build/. needed, free: GiB. files: inodes left, 0 if it counts none."""
+    """The file system of build/.
+
+    needed, free: GiB.
+    files: inodes left, 0 if it counts none.
+    """
 
     path: Path
     kind: str
@@ -71,10 +75,13 @@ class Storage:
 class Facts:
     """A machine, as far as the lab depends on it.
 
-    machine: as uname(1) has it. places: of the probes of NEEDS and CCACHE, None where
-    missing. versions: of OLDEST's programs, as far as they could be told.
+    machine: as uname(1) has it.
+    places: of the probes of NEEDS and CCACHE, None where missing.
+    versions: of OLDEST's programs, as far as they could be told.
     accelerator: what is known of it, None if a guest has yet to be tried.
-    cpu_flags: of /proc/cpuinfo. tap: why there is none. memory: available, in GiB.
+    cpu_flags: of /proc/cpuinfo.
+    tap: why there is none.
+    memory: available, in GiB.
     processors: those that may be used, by affinity and by cgroup.
     watches: fs.inotify.max_user_watches.
     """

@@ -15,7 +15,10 @@ FIELDS = ("pattern", "reason", "link")
 
 @dataclass(frozen=True)
 class Allowed:
-    """A report that may come. pattern: is searched for in its text, line by line."""
+    """A report that may come.
+
+    pattern: is searched for in its text, line by line.
+    """
 
     pattern: re.Pattern[str]
     reason: str

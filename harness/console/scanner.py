@@ -45,7 +45,10 @@ _BOOTS = re.compile(r"Linux version \d")  # init/main.c
 
 @dataclass(frozen=True)
 class Splat:
-    """One report of the kernel. text: all of it, without colours and time stamps."""
+    """One report of the kernel.
+
+    text: all of it, without colours and time stamps.
+    """
 
     kind: str
     text: str
@@ -64,9 +67,10 @@ class _Line:
 class _Report:
     """A report that has begun.
 
-    rule: that of its latest line that has one, which knows the end; None while only 'cut
-        here' was seen. kind: of the first. ended: nothing but its tail may follow, that of
-        the latest line which has one.
+    rule: that of its latest line that has one, which knows the end; None while only 'cut here' was
+        seen.
+    kind: of the first.
+    ended: nothing but its tail may follow, that of the latest line which has one.
     """
 
     kind: str = ""

@@ -79,7 +79,8 @@ _ASKS = {
 class Kind:
     """What goes through to a kind of program: names, of which `*` ends one that begins so.
 
-    but: what does not all the same. fixed: what is set whatever it was.
+    but: what does not all the same.
+    fixed: what is set whatever it was.
     """
 
     through: frozenset[str]

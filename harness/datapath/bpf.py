@@ -45,9 +45,9 @@ class BpfError(LabError):
 class Object:
     """A BPF object as it is pinned in the guest.
 
-    name: of the source, without .bpf.c. device: that its programs are bound
-    to, as those must be that call a driver's getter. kept: it is the same in every
-    test, and so stays loaded from one to the next: loading takes 0.07 s.
+    name: of the source, without .bpf.c.
+    device: that its programs are bound to, as those must be that call a driver's getter.
+    kept: it is the same in every test, and so stays loaded: loading takes 0.07 s.
     """
 
     name: str

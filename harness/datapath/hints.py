@@ -54,7 +54,9 @@ DONE = Returned(0, 0, 0)
 class Hints:
     """What a program stores for a frame; None: nothing.
 
-    hash: (hash, type). vlan: (EtherType, TCI). timestamp: ns.
+    hash: (hash, type).
+    vlan: (EtherType, TCI).
+    timestamp: ns.
     """
 
     hash: tuple[int, int] | None = None

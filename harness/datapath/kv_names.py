@@ -36,7 +36,11 @@ NAMES = {
 
 @dataclass(frozen=True)
 class Request:
-    """One call. name: one of NAMES. size: None to unregister."""
+    """One call.
+
+    name: one of NAMES.
+    size: None to unregister.
+    """
 
     name: int
     size: int | None = None
@@ -51,7 +55,10 @@ class Request:
 
 @dataclass(frozen=True)
 class Name:
-    """A key that has a name. gro: GRO_FIRST, GRO_LAST or 0."""
+    """A key that has a name.
+
+    gro: GRO_FIRST, GRO_LAST or 0.
+    """
 
     key: int
     size: int

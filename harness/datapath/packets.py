@@ -23,7 +23,10 @@ Address = IPv4Address | IPv6Address
 
 @dataclass(frozen=True)
 class Flow:
-    """What RSS tells packets apart by. protocol: "tcp" or "udp"."""
+    """What RSS tells packets apart by.
+
+    protocol: "tcp" or "udp".
+    """
 
     protocol: str
     source: Address
@@ -39,7 +42,10 @@ class Flow:
 
 @dataclass(frozen=True)
 class Frame:
-    """A frame as it goes on the wire, without FCS. id: 0 to 65535, unique in one capture."""
+    """A frame as it goes on the wire, without FCS.
+
+    id: 0 to 65535, unique in one capture.
+    """
 
     id: int
     data: bytes

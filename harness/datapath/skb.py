@@ -41,12 +41,16 @@ class SkbRecord:
     """One skb at TC ingress.
 
     tstamp, hwtstamp: ns, as in the skb and its shared info; 0 if not set.
-    len: bytes, from the Ethernet header on; ifindex: of skb->dev; cpu: where
-    the observer ran. protocol, vlan_proto: EtherTypes in host order.
-    l4_hash, sw_hash, vlan_present, pfmemalloc: 0 or 1. pkt_type: PACKET_HOST (0) and so on.
-    has_sender: 1 if a socket that sent it still owns it. meta_len: bytes of XDP metadata; meta:
-    the first four of them. data: the first data_len bytes of the
-    frame, at most 128.
+    len: bytes, from the Ethernet header on.
+    ifindex: of skb->dev.
+    cpu: where the observer ran.
+    protocol, vlan_proto: EtherTypes in host order.
+    l4_hash, sw_hash, vlan_present, pfmemalloc: 0 or 1.
+    pkt_type: PACKET_HOST (0) and so on.
+    has_sender: 1 if a socket that sent it still owns it.
+    meta_len: bytes of XDP metadata.
+    meta: the first four of them.
+    data: the first data_len bytes of the frame, at most 128.
     """
 
     tstamp: int

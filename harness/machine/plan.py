@@ -23,7 +23,8 @@ from harness.machine.vm import Access
 class Plan:
     """A machine of a selection that can be started.
 
-    spec: its console and descriptors are still to be filled in. state: where it is saved.
+    spec: its console and descriptors are still to be filled in.
+    state: where it is saved.
     """
 
     selection: Selection

@@ -54,9 +54,9 @@ class Accelerator:
 class Ram:
     """A file that is the guest's RAM, of its size.
 
-    saved: it is a saved machine's and stays as it is: what the guest writes is its
-    own; QEMU waits for the devices that belong to it (harness/machine/snapshot.py). Else
-    the file has what the guest writes.
+    saved: it is a saved machine's and stays as it is: what the guest writes is its own; QEMU waits
+        for the devices that belong to it (harness/machine/snapshot.py). Else the file has what the
+        guest writes.
     """
 
     fd: int
@@ -71,12 +71,12 @@ class Spec:
     monitor_fd: a connected Unix socket for QMP.
     tap_fds: the taps of NICS; empty where no tap can be had.
     memory_mib, cpus: the guest's size.
-    icount: the guest's clock counts its instructions, one a nanosecond; for one CPU
-    and one thread of TCG.
+    icount: the guest's clock counts its instructions, one a nanosecond; for one CPU and one thread
+        of TCG.
     ram: a file for the guest's RAM, where the machine is to be saved, or was.
-    crowded: there are machines for all of the host's processors. A vCPU that waits for the
-    other one to answer an IPI spins; in threads of their own, that takes from it, or from
-    another machine, the processor that it waits for: 40 % of two guests' time, under TCG.
+    crowded: there are machines for all of the host's processors. A vCPU that waits for the other
+        one to answer an IPI spins; in threads of their own, that takes from it, or from another
+        machine, the processor that it waits for: 40 % of two guests' time, under TCG.
     """
 
     kernel: Path

@@ -16,9 +16,9 @@ CONTAINER_FILES = (Path("/.dockerenv"), Path("/run/.containerenv"))
 class Confinement:
     """What decides on namespaces. A sysctl that this kernel does not have is None.
 
-    seccomp: whether a filter is on this process. clone: kernel.unprivileged_userns_clone,
-    of Debian's and Arch's hardened kernels. apparmor:
-    kernel.apparmor_restrict_unprivileged_userns, 1 on Ubuntu from 23.10 on.
+    seccomp: whether a filter is on this process.
+    clone: kernel.unprivileged_userns_clone, of Debian's and Arch's hardened kernels.
+    apparmor: kernel.apparmor_restrict_unprivileged_userns, 1 on Ubuntu from 23.10 on.
     maximum: user.max_user_namespaces.
     """
 

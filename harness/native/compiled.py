@@ -35,7 +35,8 @@ PATIENCE = 30.0  # seconds for an answer; it takes microseconds
 class Platform:
     """A machine that programs are compiled for.
 
-    emulator: the words in front of a program's name. flags: the compiler's, for the tests.
+    emulator: the words in front of a program's name.
+    flags: the compiler's, for the tests.
     """
 
     name: str

@@ -24,7 +24,11 @@ BIG_ENDIAN_ARM = (
 
 @dataclass(frozen=True)
 class Kernel:
-    """A kernel that files are compiled for. options: of its .config; flags: of the compiler."""
+    """A kernel that files are compiled for.
+
+    options: of its .config.
+    flags: of the compiler.
+    """
 
     name: str
     arch: str

@@ -22,7 +22,8 @@ from harness.series.trial import Judgement, Outcome
 class Proof:
     """What the tests say of one patch.
 
-    first: the tests that pass with it and not before it; lost: the other way round.
+    first: the tests that pass with it and not before it.
+    lost: the other way round.
     without: what becomes of the series without it, and falls: the tests that fail then.
     compiled: whether the kernel of this configuration differs by it.
     """

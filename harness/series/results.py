@@ -30,7 +30,8 @@ class Tests(enum.Enum):
 class Case:
     """A kernel to be judged.
 
-    make: gives its commit, or raises DoesNotApply. arguments: pytest's, for tests/guest.
+    make: gives its commit, or raises DoesNotApply.
+    arguments: pytest's, for tests/guest.
     """
 
     name: str

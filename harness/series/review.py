@@ -41,7 +41,10 @@ Complaint = tuple[str, str]  # file, below the tree's top; what is said, without
 
 @dataclass(frozen=True)
 class Review:
-    """What is said against one patch. unbuilt: files of it that were not compiled."""
+    """What is said against one patch.
+
+    unbuilt: files of it that were not compiled.
+    """
 
     style: tuple[str, ...]
     complaints: tuple[str, ...]

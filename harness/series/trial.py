@@ -90,9 +90,9 @@ def _reason(report: pytest.TestReport) -> str:
 class Trial:
     """A place where kernels are built of commits that nobody edits.
 
-    selection: of the trial; its source is at `tree`. origin: the tree that the
-    commits are of. commits: the series, in order, as it was committed when this began;
-    none of a user's tree.
+    selection: of the trial; its source is at `tree`.
+    origin: the tree that the commits are of.
+    commits: the series, in order, as it was committed when this began; none of a user's tree.
     """
 
     selection: Selection

@@ -38,7 +38,8 @@ commit it there, and ./lab patches export; or git push it to a remote of that tr
 class Commit:
     """A commit that no remote has.
 
-    by_lab: of a series' file as it then was. merge: of several, which no file is made of.
+    by_lab: of a series' file as it then was.
+    merge: of several, which no file is made of.
     """
 
     hash: str

@@ -47,7 +47,8 @@ class Ending:
 class Equipment:
     """What tests need beside a machine.
 
-    objects: the host's folder of compiled BPF programs. symbols: of the kernel under test.
+    objects: the host's folder of compiled BPF programs.
+    symbols: of the kernel under test.
     allow: reports of the kernel that don't fail a test.
     """
 

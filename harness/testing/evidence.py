@@ -43,7 +43,10 @@ IN_HEX = ("hash", "mark", "meta", "protocol", "vlan_proto", "vlan_tci", "vlan")
 
 @dataclass(frozen=True)
 class Field:
-    """A field of an skb, or of another value, as text. expected: None where no test judged it."""
+    """A field of an skb, or of another value, as text.
+
+    expected: None where no test judged it.
+    """
 
     name: str
     expected: str | None
@@ -53,7 +56,10 @@ class Field:
 
 @dataclass(frozen=True)
 class Difference:
-    """One value that is not what was expected. frame: the bytes that were sent, in hex, or ""."""
+    """One value that is not what was expected.
+
+    frame: the bytes that were sent, in hex, or "".
+    """
 
     what: str
     fields: list[Field]
@@ -64,10 +70,12 @@ class Difference:
 class Evidence:
     """What the verdict of one test rests on.
 
-    group: what its module is about. path: the way that its frames took. judged, wrong:
-    columns. more: how many differences there are beside those that are shown.
-    programs: names of bpf-progs/NAME.bpf.c, the observer last. console: what the
-    kernel said meanwhile.
+    group: what its module is about.
+    path: the way that its frames took.
+    judged, wrong: columns.
+    more: how many differences there are beside those that are shown.
+    programs: names of bpf-progs/NAME.bpf.c, the observer last.
+    console: what the kernel said meanwhile.
     """
 
     group: str

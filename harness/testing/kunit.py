@@ -23,7 +23,10 @@ _SUITE = re.compile(r"(not )?ok \d+(?: -)? (\S+)(?: # (SKIP)\b.*)?$")
 
 @dataclass(frozen=True)
 class Case:
-    """A test case. said: what it printed, its assertions that did not hold among it."""
+    """A test case.
+
+    said: what it printed, its assertions that did not hold among it.
+    """
 
     name: str
     passed: bool
@@ -33,7 +36,11 @@ class Case:
 
 @dataclass(frozen=True)
 class Suite:
-    """A suite. planned: how many cases it has; passed: its own line, its set-up included."""
+    """A suite.
+
+    planned: how many cases it has.
+    passed: its own line, its set-up included.
+    """
 
     name: str
     planned: int

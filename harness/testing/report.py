@@ -24,7 +24,10 @@ ALL = "verdict"  # the column of what is not about one field
 
 @dataclass(frozen=True)
 class Failure:
-    """One thing that went wrong in a test. part: of the test, "" for all of it."""
+    """One thing that went wrong in a test.
+
+    part: of the test, "" for all of it.
+    """
 
     part: str
     text: str
@@ -34,7 +37,10 @@ class Failure:
 
 @dataclass
 class Result:
-    """What came of one test. outcome: passed, failed, error, skipped or expected failure."""
+    """What came of one test.
+
+    outcome: passed, failed, error, skipped or expected failure.
+    """
 
     name: str
     group: str
@@ -60,7 +66,8 @@ class Result:
 class Cell:
     """The verdicts on one field on one path: tests that passed, and those that did not.
 
-    unknown: tests that failed before, or over, something else. anchor: of the first failure.
+    unknown: tests that failed before, or over, something else.
+    anchor: of the first failure.
     """
 
     passed: int = 0

@@ -28,7 +28,11 @@ PR_SET_PDEATHSIG = 1  # prctl(2)
 
 @dataclass(frozen=True)
 class Workers:
-    """A pytest plugin: tests run in so many processes. fresh: see Duts; bare: see Verdict."""
+    """A pytest plugin: tests run in so many processes.
+
+    fresh: see Duts.
+    bare: see Verdict.
+    """
 
     count: int
     artefacts: Artefacts

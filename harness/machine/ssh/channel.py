@@ -72,7 +72,10 @@ def _on_request(channel: Any, message: paramiko.Message) -> None:
 
 @dataclass(frozen=True)
 class Wrapped:
-    """A command as it is sent. script: what stands on its stdin before its own input."""
+    """A command as it is sent.
+
+    script: what stands on its stdin before its own input.
+    """
 
     line: bytes
     script: bytes = b""

@@ -39,7 +39,10 @@ __all__ = ["Address", "Completed", "Guest", "GuestCommandFailed", "GuestGone", "
 
 @dataclass(frozen=True)
 class Completed:
-    """A command that ended. status: 128+N if signal N ended it."""
+    """A command that ended.
+
+    status: 128+N if signal N ended it.
+    """
 
     status: int
     stdout: bytes

@@ -69,8 +69,9 @@ stat -L -c %%f "$@" && stat -f -c %%b "$@"
 class _Kind:
     """What a file of the guest is.
 
-    mode: st_mode. sized: it holds as many bytes as its size says. Files of /proc and /sys
-        hold more, or less; their file systems have no blocks.
+    mode: st_mode.
+    sized: it holds as many bytes as its size says. Files of /proc and /sys hold more, or less;
+        their file systems have no blocks.
     """
 
     mode: int
