@@ -3,10 +3,10 @@
  * Frames that come in by an existing tap, in batches, from vhost_net: as if a
  * virtual machine had sent them.
  *
- *	vhost DEVICE [gso] <FRAMES
+ *	vhost DEVICE [SEGMENT] <FRAMES
  *
- * Each frame has its length in front, 16 bits in network order. gso: each is of
- * TCP over IPv4, and to be cut into segments with a byte each. Returns when
+ * Each frame has its length in front, 16 bits in network order. SEGMENT: each is of
+ * TCP over IPv4, and to be cut into segments with so many bytes each. Returns when
  * vhost_net has used all of them.
  */
 #include <arpa/inet.h>
@@ -26,7 +26,7 @@
 #include <unistd.h>
 
 #define RING_SIZE 256		/* a power of 2, and the most frames that there may be */
-#define BUFFER_SIZE 2048
+#define BUFFER_SIZE 8192
 #define TCP_START (14 + 20)	/* Ethernet, IPv4 */
 #define TCP_CHECK 16
 #define TX 1			/* the second of vhost_net's two queues */
@@ -74,12 +74,11 @@ static const struct virtio_net_hdr gso_header = {
 	.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
 	.gso_type = VIRTIO_NET_HDR_GSO_TCPV4,
 	.hdr_len = TCP_START + 20,
-	.gso_size = 1,
 	.csum_start = TCP_START,
 	.csum_offset = TCP_CHECK,
 };
 
-static int read_frames(int gso)
+static int read_frames(int segment)
 {
 	struct vring_desc *desc = memory.desc;
 	int frames = 0;
@@ -92,8 +91,10 @@ static int read_frames(int gso)
 			fprintf(stderr, "vhost: not frames\n");
 			exit(1);
 		}
-		if (gso)
+		if (segment) {
 			memory.buffers[frames].header = gso_header;
+			memory.buffers[frames].header.gso_size = segment;
+		}
 		desc->addr = (uintptr_t)&memory.buffers[frames];
 		desc->len = sizeof(struct virtio_net_hdr) + len;
 		memory.avail.ring[frames] = frames;
@@ -144,9 +145,9 @@ int main(int argc, char **argv)
 	int frames, kick, waited;
 	__u64 one = 1;
 
-	if (argc != 2 && (argc != 3 || strcmp(argv[2], "gso")))
+	if (argc != 2 && argc != 3)
 		return 2;
-	frames = read_frames(argc == 3);
+	frames = read_frames(argc == 3 ? atoi(argv[2]) : 0);
 	kick = start(open_tap(argv[1]));
 	__atomic_store_n(&memory.avail.idx, frames, __ATOMIC_RELEASE);
 	checked("kick", write(kick, &one, sizeof(one)));

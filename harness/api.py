@@ -2,10 +2,14 @@
 """What a test imports: stable, whatever moves in the packages. Each name has its own docstring.
 
 Frames are built (`random_frames`, `frame`), programs are loaded (`Object`) and attached
-(`attach`, `at_ingress`), and a way is laid through the guest (`redirect`, `lay`, `by_vlan`).
-`Way.capture` sends frames and gives the skb of each; `seen` is what an skb says, `Hints` what
-was stored, `rss` the hash that a NIC has to report. The fixtures nic, bpf, guest and seed need
-no import.
+(`attach`, `at_ingress`), and a way is laid through the guest (`redirect`, `lay`, `by_vlan`) of
+links (`veth`, `vlan`, `bridge`) with an `address`.
+`Way.capture` sends frames and gives the skb of each, or asserts that some don't arrive;
+`Nic.receive` gives what goes out on the wire, with its tags. `flow_through` sends segments of
+one flow, which GRO may merge, with `setters` of hints for each by its number. `running` has a
+process in the background of the guest, `listening` says when it is ready.
+`seen` is what an skb says, `Hints` what was stored, `rss` the hash that a NIC has to report.
+The fixtures nic, bpf, guest and seed need no import.
 """
 
 from harness.datapath.bpf import (
@@ -23,9 +27,11 @@ from harness.datapath.bpf import (
     u32,
     update,
 )
-from harness.datapath.devices import Giving, GuestTap, Live, Nic
+from harness.datapath.devices import Giving, GuestTap, Live, Nic, Outgoing
 from harness.datapath.flow import Flow, flow_through
 from harness.datapath.hints import Hints, Seen, give, seen
+from harness.datapath.kv_script import Call, delete, get, set_, setters
+from harness.datapath.links import address, bridge, bridge_vlan, ip, veth, vlan, within
 from harness.datapath.oracle import Rss, RssType, rss
 from harness.datapath.packets import (
     Frame,
@@ -37,10 +43,10 @@ from harness.datapath.packets import (
     source_address,
     without_ports,
 )
+from harness.datapath.process import Process, listening, running
 from harness.datapath.skb import SkbRecord
 from harness.datapath.skb_ways import (
     Passage,
-    bridge,
     by_bond,
     by_bridge,
     by_gretap,
@@ -49,7 +55,7 @@ from harness.datapath.skb_ways import (
     by_netkit,
     by_veth,
     by_vlan,
-    ip,
+    by_vxlan,
 )
 from harness.datapath.topology import (
     CaptureError,
@@ -61,8 +67,6 @@ from harness.datapath.topology import (
     lay_on_tap,
     redirect,
     rss_key,
-    veth,
-    within,
 )
 from harness.testing.fixtures import EACH_FAR_SIDE, EACH_NIC, SLOW
 
@@ -72,6 +76,7 @@ __all__ = [
     "SLOW",
     "Bpf",
     "BpfError",
+    "Call",
     "CaptureError",
     "Flow",
     "Frame",
@@ -81,17 +86,21 @@ __all__ = [
     "Live",
     "Nic",
     "Object",
+    "Outgoing",
     "Passage",
+    "Process",
     "Rss",
     "RssType",
     "Seen",
     "SkbRecord",
     "To",
     "Way",
+    "address",
     "at_egress",
     "at_ingress",
     "attach",
     "bridge",
+    "bridge_vlan",
     "build",
     "by_bond",
     "by_bridge",
@@ -101,17 +110,21 @@ __all__ = [
     "by_netkit",
     "by_veth",
     "by_vlan",
+    "by_vxlan",
     "cpus",
+    "delete",
     "devmap",
     "entries",
     "entry",
     "extend",
     "flow_through",
     "frame",
+    "get",
     "give",
     "ip",
     "lay",
     "lay_on_tap",
+    "listening",
     "observe",
     "random_flow",
     "random_flows",
@@ -120,11 +133,15 @@ __all__ = [
     "rss",
     "rss_key",
     "run_once",
+    "running",
     "seen",
+    "set_",
+    "setters",
     "source_address",
     "u32",
     "update",
     "veth",
+    "vlan",
     "within",
     "without_ports",
 ]

@@ -25,9 +25,10 @@ from harness.core.progress import say, step
 from harness.core.workspace import Layout, Selection, machine_dir
 from harness.datapath.bpf import Bpf, Object, attach, observe, u32
 from harness.datapath.devices import Nic
+from harness.datapath.links import veth
 from harness.datapath.packets import build as build_frame
 from harness.datapath.packets import random_flows
-from harness.datapath.topology import devmap, veth
+from harness.datapath.topology import devmap
 from harness.machine import qemu, vm
 from harness.machine.held import built
 from harness.testing.dut import NICS, RESET_SCRIPT
@@ -47,11 +48,12 @@ ARRIVED = struct.Struct("=16xI4x")  # of its struct way
 class Cost:
     """Instructions of a packet.
 
-    to_program: from the driver's poll to the XDP program; what fentry takes is in
-    it. redirect, passed: from there to TC ingress. setters: of those that the program
-    calls, from entry to ret, so with each one's endbr64 and ftrace's nop.
-    kernel_redirect, kernel_passed: from setter to skb, that is the setters and what
-    the kernel does more than for a packet without hints.
+    to_program: from the driver's poll to the XDP program; what fentry takes is in it.
+    redirect, passed: from there to TC ingress.
+    setters: of those that the program calls, from entry to ret, so with each one's endbr64 and
+        ftrace's nop.
+    kernel_redirect, kernel_passed: from setter to skb, that is the setters and what the kernel does
+        more than for a packet without hints.
     """
 
     kernel: str

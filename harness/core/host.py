@@ -79,6 +79,7 @@ NEEDS = (
     Need("dropbear", "dropbear-bin", fedora="dropbear", arch="dropbear"),
     Need("ip", "iproute2", fedora="iproute"),
     Need("tc", "iproute2", fedora="iproute-tc"),
+    Need("bridge", "iproute2", fedora="iproute"),
     Need("ethtool", "ethtool"),
     Need("setpriv", "util-linux"),
 )

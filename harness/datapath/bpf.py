@@ -188,13 +188,13 @@ def by_tap(device: str, frame: bytes, *, wait: bool) -> str:
     return f"{_printf(frame)} | {BPFCALL} tap {device} {'wait' if wait else 'nowait'}"
 
 
-def by_vhost(device: str, frames: Sequence[bytes], *, gso: bool) -> str:
+def by_vhost(device: str, frames: Sequence[bytes], *, segment: int = 0) -> str:
     """The line that lets frames come in by a tap of the guest's, in batches from vhost_net.
 
-    gso: they are of TCP over IPv4, and segments are to be made of them.
+    segment: they are of TCP over IPv4, and segments of so many bytes are to be made of them.
     """
     data = b"".join(struct.pack("!H", len(frame)) + frame for frame in frames)
-    return f"{_printf(data)} | {VHOST} {device}{' gso' if gso else ''}"
+    return f"{_printf(data)} | {VHOST} {device}{f' {segment}' if segment else ''}"
 
 
 def observe(program: str, device: str, within: str = "") -> list[str]:

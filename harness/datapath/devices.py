@@ -17,14 +17,30 @@ from harness.datapath.packets import SOURCE_PREFIX, Frame
 from harness.machine.tap import PACKET_AUXDATA
 
 SEND_SECONDS = 10.0
-# linux/if_packet.h: tp_status and tp_vlan_tci of struct tpacket_auxdata
-AUXDATA = struct.Struct("=I12xH2x")
+# linux/if_packet.h: tp_status, tp_vlan_tci and tp_vlan_tpid of struct tpacket_auxdata
+AUXDATA = struct.Struct("=I12xHH")
 TP_STATUS_VLAN_VALID = 1 << 4
 
 
 @dataclass(frozen=True)
+class Outgoing:
+    """A frame of the lab's as a NIC sent it.
+
+    vlan: (TPID, TCI) of its outermost tag, or None.
+    data: the frame without that tag, which the host takes out (skb_vlan_untag()).
+    """
+
+    id: int
+    data: bytes
+    vlan: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
 class Nic:
-    """The NIC under test. packets: an AF_PACKET socket on the host's end of it."""
+    """The NIC under test.
+
+    packets: an AF_PACKET socket on the host's end of it.
+    """
 
     device: str
     packets: socket.socket
@@ -38,24 +54,16 @@ class Nic:
                     raise LabError(f"the tap of {self.device} takes no more frames")
                 time.sleep(0.001)
 
-    def receive(self, count: int) -> dict[int, tuple[bytes, int | None]]:
-        """By id, count of the lab's frames that the NIC sends: (data, TCI of a tag beside it).
+    def receive(self, count: int) -> list[Outgoing]:
+        """What the NIC sends of the lab's frames, in order, until there are that many.
 
-        Fewer if they don't come within 10 s. Frames that came before count too.
+        Fewer if they don't come within 10 s. Frames that came before count too. To see that
+        nothing follows, have one more frame sent, by the same way, and find it the last one.
         """
-        came: dict[int, tuple[bytes, int | None]] = {}
-        for frame, tag in self._came():
-            came[frame.id] = frame.data, tag
-            if len(came) == count:
-                break
-        return came
+        return list(itertools.islice(self._came(), count))
 
-    def receive_in_order(self, count: int) -> list[tuple[bytes, int | None]]:
-        """As `receive`, of frames that may have the same id."""
-        return [(frame.data, tag) for frame, tag in itertools.islice(self._came(), count)]
-
-    def _came(self) -> Iterator[tuple[Frame, int | None]]:
-        """The lab's frames that the NIC sends, until some time is over, and their tags."""
+    def _came(self) -> Iterator[Outgoing]:
+        """The lab's frames that the NIC sends, until some time is over."""
         end = time.monotonic() + SEND_SECONDS
         while time.monotonic() < end:
             if not select.select([self.packets], [], [], 0.1)[0]:
@@ -63,7 +71,7 @@ class Nic:
             data, ancillary, _, _ = self.packets.recvmsg(65536, socket.CMSG_SPACE(AUXDATA.size))
             if data[6:10] == SOURCE_PREFIX:
                 tags = [_tag(value) for _, kind, value in ancillary if kind == PACKET_AUXDATA]
-                yield Frame(int.from_bytes(data[10:12], "big"), data), tags[0] if tags else None
+                yield Outgoing(int.from_bytes(data[10:12], "big"), data, tags[0] if tags else None)
 
     def _sent(self, frame: Frame) -> bool:
         try:
@@ -100,7 +108,8 @@ class GuestTap:
         """Let the frames come in, in this order."""
         data = [frame.data for frame in frames]
         if self.giving in (Giving.VHOST, Giving.VHOST_GSO):
-            self.bpf.run([by_vhost(self.device, data, gso=self.giving is Giving.VHOST_GSO)])
+            segment = 1 if self.giving is Giving.VHOST_GSO else 0
+            self.bpf.run([by_vhost(self.device, data, segment=segment)])
         else:
             wait = self.giving is Giving.WRITE
             self.bpf.run([by_tap(self.device, frame, wait=wait) for frame in data])
@@ -118,6 +127,6 @@ class Live(Nic):
         self.bpf.run([live(self.program, self.device, 1, sent.data) for sent in frames])
 
 
-def _tag(auxdata: bytes) -> int | None:
-    status, tci = AUXDATA.unpack(auxdata[: AUXDATA.size])
-    return tci if status & TP_STATUS_VLAN_VALID else None
+def _tag(auxdata: bytes) -> tuple[int, int] | None:
+    status, tci, tpid = AUXDATA.unpack(auxdata[: AUXDATA.size])
+    return (tpid, tci) if status & TP_STATUS_VLAN_VALID else None

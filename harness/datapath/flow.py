@@ -9,13 +9,26 @@ import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.datapath.bpf import BPFCALL, Bpf, Object, attach, observe, u32, update
+from harness.datapath.bpf import (
+    BPFCALL,
+    Bpf,
+    Object,
+    at_ingress,
+    attach,
+    by_vhost,
+    observe,
+    u32,
+    update,
+)
 from harness.datapath.devices import Giving, GuestTap
 from harness.datapath.kv_script import Call, scripts
+from harness.datapath.links import address, veth
 from harness.datapath.packets import DESTINATION, Frame, frame
-from harness.datapath.topology import TAP, devmap, veth
+from harness.datapath.skb_ways import ENTRANCE
+from harness.datapath.topology import TAP, devmap
 
 PROGRAM = Object("kv_flow")
+IN_TC = Object("kv_flow_in_tc")
 OBSERVER = Object("flow_observer")
 # struct flow_record in bpf-progs/flow_record.h
 KEYS, DATA = 8, 2048
@@ -25,6 +38,8 @@ SECONDS = 10
 PAYLOAD = 100  # bytes of a packet
 ID = 0x4F57
 END = "v1"  # where frames of the tap become skbs
+CUT_END = "w1"
+IP_HEADER, IP_LENGTH = 14, 14 + 2  # where they begin
 NEAR, HERE = "10.1.0.1", "10.1.0.2"
 
 
@@ -57,7 +72,7 @@ class Flow(enum.Enum):
                 ends = "external" if self is Flow.GRE_KEYS else f"local {HERE} remote {NEAR}"
                 return [
                     f"ip link set dev {END} address {DESTINATION}",
-                    f"ip address add {HERE}/24 dev {END}",
+                    *address(END, f"{HERE}/24"),
                     f"ip link add {self.end} type gretap {ends}",
                     f"ip link set dev {self.end} up",
                 ]
@@ -85,7 +100,11 @@ class Flow(enum.Enum):
 
 @dataclass(frozen=True)
 class Merged:
-    """One skb of the flow. packets: their numbers; values: by key, what is stored."""
+    """One skb of the flow.
+
+    packets: their numbers.
+    values: by key, what is stored.
+    """
 
     packets: tuple[int, ...]
     values: Mapping[int, bytes]
@@ -110,8 +129,8 @@ def flow_through(
 ) -> list[Merged]:
     """Send a flow over a tap, whose program stores and redirects, to a veth with GRO.
 
-    stored: the calls for each packet that has some. keys: that are looked at. lines: that run
-    when all is made, and before anything is sent.
+    stored: by packet number, the calls on it (`set_`, `setters`). keys: that are looked at.
+    lines: that run when all is made, and before anything is sent.
     Returns the skbs in the order they came; raises ValueError if bytes were lost or changed.
     """
     bpf.run(
@@ -119,27 +138,76 @@ def flow_through(
             *veth(napi=False),
             f"ethtool -K {END} gro on",
             *flow.lines(),
-            f"ip tuntap add dev {TAP} mode tap",
-            f"ip link set dev {TAP} up",
+            *_tap(),
             PROGRAM.load(),
             *devmap(PROGRAM),
             *scripts(PROGRAM, stored),
-            OBSERVER.load(),
-            *observe(OBSERVER.program("flow_observer"), flow.end),
-            *update(
-                OBSERVER.map("keys"),
-                {u32(at): struct.pack("<Q", key) for at, key in enumerate(keys)},
-            ),
+            *_observed(flow.end, keys),
             *lines,
             attach(PROGRAM.program("to_dev"), TAP),
         ]
     )
     GuestTap(TAP, bpf, Giving.VHOST).send([flow.packet(number) for number in range(count)])
+    return _seen(bpf, count, keys, flow.headers)
+
+
+def flow_of_one_packet(
+    bpf: Bpf,
+    stored: Mapping[int, Sequence[Call]],
+    count: int,
+    *,
+    keys: Sequence[int] = range(KEYS),
+    lines: Sequence[str] = (),
+) -> list[Merged]:
+    """As `flow_through`, of one packet of TCP that is cut up in the guest, for a veth without TSO.
+
+    At its peer a TC program stores for each segment, and sends them all at once to w1, which has
+    GRO. Of more bytes than a page the segments have headers only in their heads (skb_segment()).
+    """
+    bpf.run(
+        [
+            *veth(napi=False),
+            "ethtool -K v0 tso off",
+            *veth("w", ENTRANCE, napi=False),
+            f"ethtool -K {CUT_END} gro on",
+            *_tap(),
+            f"tc qdisc add dev {TAP} clsact",
+            f"tc filter add dev {TAP} ingress flower action mirred egress redirect dev v0",
+            IN_TC.load(),
+            *scripts(IN_TC, stored),
+            *at_ingress(IN_TC.program("store_then_send"), "v1"),
+            *_observed(CUT_END, keys),
+            *lines,
+        ]
+    )
+    first = Flow.TCP.packet(0).data[: Flow.TCP.headers]
+    whole = first + b"".join(map(payload, range(count)))
+    length = (len(whole) - IP_HEADER).to_bytes(2, "big")
+    bpf.run([by_vhost(TAP, [whole[:IP_LENGTH] + length + whole[IP_LENGTH + 2 :]], segment=PAYLOAD)])
+    return _seen(bpf, count, keys, Flow.TCP.headers)
+
+
+def _tap() -> list[str]:
+    return [f"ip tuntap add dev {TAP} mode tap", f"ip link set dev {TAP} up"]
+
+
+def _observed(device: str, keys: Sequence[int]) -> list[str]:
+    return [
+        OBSERVER.load(),
+        *observe(OBSERVER.program("flow_observer"), device),
+        *update(
+            OBSERVER.map("keys"),
+            {u32(at): struct.pack("<Q", key) for at, key in enumerate(keys)},
+        ),
+    ]
+
+
+def _seen(bpf: Bpf, count: int, keys: Sequence[int], headers: int) -> list[Merged]:
     bpf.run([f"{BPFCALL} await {OBSERVER.maps} {count} {SECONDS}"])
     (counts,) = bpf.dump(OBSERVER.map("counts")).values()
     seen = int.from_bytes(counts[:4], "little")
     records = bpf.dump(OBSERVER.map("records"))
-    merged = [_merged(records[u32(at)], keys, flow.headers) for at in range(seen)]
+    merged = [_merged(records[u32(at)], keys, headers) for at in range(seen)]
     came = sorted(number for skb in merged for number in skb.packets)
     if came != list(range(count)):
         raise ValueError(f"of packets 0 to {count - 1} these came: {came}")

@@ -9,8 +9,9 @@ from harness.datapath.hints import UNSET, seen
 from harness.datapath.kv_cases import STORE
 from harness.datapath.kv_packet import Packet, random_calls
 from harness.datapath.kv_script import CALLS, FIRST, SECOND, Call, Done, done, entries_of
+from harness.datapath.links import veth
 from harness.datapath.packets import Frame
-from harness.datapath.topology import Way, devmap, veth
+from harness.datapath.topology import Way, devmap
 
 PER_FRAME = 2 * CALLS
 LINES = (

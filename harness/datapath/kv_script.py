@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.datapath.bpf import Object, u32, update
+from harness.datapath.hints import Hints
 
 CALLS, VALUE = 24, 16  # the most calls of a script, and bytes of a buffer
 ETHERNET = 14  # bytes of its header
@@ -41,7 +42,11 @@ class Kind(enum.IntEnum):
 
 @dataclass(frozen=True)
 class Call:
-    """One call. size: of the buffer that is set or read into; by: bytes to move something."""
+    """One call.
+
+    size: of the buffer that is set or read into.
+    by: bytes to move something.
+    """
 
     kind: Kind
     key: int = 0
@@ -77,6 +82,19 @@ def get(key: int, size: int = 8) -> Call:
 def delete(key: int) -> Call:
     """Take a key away."""
     return Call(Kind.DEL, key)
+
+
+def setters(hints: Hints) -> list[Call]:
+    """The calls that store hints for a packet."""
+    calls = []
+    if hints.hash is not None:
+        calls.append(set_(HW_HASH, struct.pack("<II", *hints.hash)))
+    if hints.vlan is not None:
+        protocol, tci = hints.vlan
+        calls.append(set_(HW_VLAN, struct.pack(">H", protocol) + struct.pack("<H", tci)))
+    if hints.timestamp is not None:
+        calls.append(set_(HW_TIMESTAMP, struct.pack("<Q", hints.timestamp)))
+    return calls
 
 
 def write(frame: bytes) -> Call:

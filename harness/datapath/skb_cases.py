@@ -7,8 +7,9 @@ from harness.datapath.bpf import Bpf, Object, at_ingress
 from harness.datapath.devices import Nic
 from harness.datapath.kv_cases import EACH, KEYS, NOTHING, STORE, STORED, check_first
 from harness.datapath.kv_script import FIRST, SECOND, done, get, scripts, set_
+from harness.datapath.links import within
 from harness.datapath.skb_ways import Passage
-from harness.datapath.topology import lay, within
+from harness.datapath.topology import lay
 
 TC = Object("kv_skb")
 READING = [get(key) for key in KEYS]

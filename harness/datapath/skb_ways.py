@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 
-from harness.datapath.bpf import LINK, batch
+from harness.datapath.bpf import LINK
+from harness.datapath.links import VETH2_INDEX, bridge, ip, veth, vlan, within
 from harness.datapath.packets import DESTINATION, Frame, build, random_flows, source_address
-from harness.datapath.topology import VETH2_INDEX, veth, within
 
 ENTRANCE = 300_000  # TO in bpf-progs/kv_skb.bpf.c
 FAR = "far"
@@ -27,8 +27,9 @@ EVERYBODY = "ff:ff:ff:ff:ff:ff"
 class Passage:
     """Devices that an skb passes.
 
-    lines: that make them. exit: the last one, in that namespace. ethernet, address: that
-    frames must be sent to; the latter None if any IP address will do.
+    lines: that make them.
+    exit: the last one, in that namespace.
+    ethernet, address: that frames must be sent to; the latter None if any IP address will do.
     """
 
     name: str
@@ -51,20 +52,6 @@ class Passage:
         else:
             flows = random_flows(count, seed)
         return [build(flow, at, destination=self.ethernet) for at, flow in enumerate(flows)]
-
-
-def ip(*commands: str, namespace: str = "") -> list[str]:
-    """Lines that have these done by ip, in a namespace."""
-    return batch(f"{within(namespace)}/bin/ip -batch -", commands)
-
-
-def bridge(*devices: str) -> list[str]:
-    """Lines that make a bridge of devices."""
-    return ip(
-        "link add br1 type bridge",
-        *(f"link set dev {device} master br1" for device in devices),
-        "link set dev br1 up",
-    )
 
 
 def another_extension(device: str, receiver: str) -> list[str]:
@@ -132,11 +119,8 @@ def by_vlan(namespace: str = "") -> Passage:
     lines = [
         *_far(namespace),
         *veth("v", VETH2_INDEX, napi=False),
-        *ip(
-            f"link add link v0 name v0.{VLAN} index {ENTRANCE} type vlan id {VLAN}",
-            f"link set dev v0.{VLAN} up",
-            f"link add link v1 name v1.{VLAN} type vlan id {VLAN}",
-        ),
+        *vlan("v0", VLAN, index=ENTRANCE),
+        *vlan("v1", VLAN),
         *_move(f"v1.{VLAN}", namespace),
     ]
     return Passage("VLAN device", lines, f"v1.{VLAN}", namespace)
@@ -221,6 +205,26 @@ def by_gretap(namespace: str = "") -> Passage:
         *_move("g1", namespace),
     ]
     return Passage("GRE", lines, "g1", namespace)
+
+
+def by_vxlan(namespace: str = "") -> Passage:
+    """Into a VXLAN device, and out of one of this machine's: no packet of the tunnel is made.
+
+    They are of two VNIs, or would be one too many (vxlan_encap_bypass()).
+    """
+    made_of = "type vxlan id {} local {} dstport 4789"
+    lines = [
+        *_far(namespace),
+        *_ends(),
+        *ip(
+            f"link add t0 index {ENTRANCE} {made_of.format(7, NEAR_END)}",
+            "link set dev t0 up",
+            f"link add t1 {made_of.format(8, FAR_END)}",
+        ),
+        f"bridge fdb append 00:00:00:00:00:00 dev t0 dst {FAR_END} vni 8",
+        *_move("t1", namespace),
+    ]
+    return Passage("VXLAN", lines, "t1", namespace)
 
 
 def _ends() -> list[str]:

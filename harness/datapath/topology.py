@@ -8,26 +8,22 @@ observer has recorded every frame that was sent, so no test can pass on nothing.
 import enum
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from harness.core.errors import LabError
-from harness.datapath.bpf import BPFCALL, Bpf, Object, attach, batch, entry, observe, u32, update
+from harness.datapath.bpf import BPFCALL, Bpf, Object, attach, entry, observe, u32, update
 from harness.datapath.devices import Giving, GuestTap, Nic
+from harness.datapath.links import VETH_INDEX, veth, within
 from harness.datapath.packets import Frame
 from harness.datapath.skb import SkbRecord
 
 CAPTURE_SECONDS = 10
 BURST = 128  # frames; a veth's ring holds 256 (VETH_RING_SIZE) and drops what does not fit
 CPUS = 2
-# v0's, chosen so that the devmap can be filled without asking, and beyond what the kernel gives
-# to the next device: it counts up from one to the next.
-VETH_INDEX = 100_000
-VETH2_INDEX = 200_000  # of a second pair
 TAP = "t0"
 OBSERVER = Object("skb_observer", kept=True)
 OBSERVE = OBSERVER.program("skb_observer")
 OBSERVE_ANEW = (OBSERVER.load(), f"{BPFCALL} zero {OBSERVER.maps}")
-PASSING = Object("xdp_pass", kept=True)
 CPUMAP_QUEUE = 16384  # frames, the most that there may be: as many as wait on the wire
 
 
@@ -59,27 +55,44 @@ class Way:
         self._captured = 0
 
     def capture(
-        self, frames: Sequence[Frame], seconds: int = CAPTURE_SECONDS
+        self,
+        frames: Sequence[Frame],
+        seconds: int = CAPTURE_SECONDS,
+        *,
+        arriving: Collection[int] | None = None,
     ) -> dict[int, SkbRecord]:
         """Send frames and return the skbs that they became, by the frames' ids.
 
+        arriving: the ids of those that must arrive, if not all; the last one sent must be
+        among them: what is to arrive before it would have been seen by then, for a way keeps
+        the order of frames, unless it leads to several CPUs.
         Raises CaptureError unless each of them was recorded within these seconds (of
         the guest's clock), each once and nothing else of the lab's; ValueError if
         there are none or two have the same id.
         """
-        return {record.id: record for record in self.capture_copies(frames, 1, seconds)}
+        ids = [frame.id for frame in frames]
+        wanted = ids if arriving is None else list(arriving)
+        if not frames or ids[-1] not in wanted or not set(wanted) <= set(ids):
+            raise ValueError("frames that arrive: of those sent, the last one among them")
+        return {record.id: record for record in self._capture(frames, Counter(wanted), seconds)}
 
     def capture_copies(
         self, frames: Sequence[Frame], copies: int, seconds: int = CAPTURE_SECONDS
     ) -> list[SkbRecord]:
         """As `capture`, where each frame must be seen that many times; in the order seen."""
+        return self._capture(frames, Counter({frame.id: copies for frame in frames}), seconds)
+
+    def _capture(
+        self, frames: Sequence[Frame], wanted: Counter[int], seconds: int
+    ) -> list[SkbRecord]:
         if not frames or len({frame.id for frame in frames}) != len(frames):
             raise ValueError("frames to capture: at least one, each with an id of its own")
         first, new, other = self._captured, [], 0
         for start in range(0, len(frames), BURST):
             burst = frames[start : start + BURST]
             self.device.send(burst)
-            before, self._captured = self._captured, self._captured + copies * len(burst)
+            before = self._captured
+            self._captured += sum(wanted[frame.id] for frame in burst)
             counts, *records = self.bpf.run(
                 [f"{BPFCALL} records {OBSERVER.maps} {before} {self._captured} {seconds}"]
             ).splitlines()
@@ -89,10 +102,13 @@ class Way:
                 break
         watched = self.bpf.recorder.captured(frames, new)
         ids = Counter(record.id for record in new)
-        if ids != {frame.id: copies for frame in frames}:
+        if ids != wanted:
+            unwanted = ", ".join(f"{id_}" for id_ in sorted(ids.keys() - wanted.keys()))
             raise CaptureError(
-                f"{seen - first} frames of {copies * len(frames)} were seen"
-                f" ({len(new)} recorded, {other} of the guest's own)\n{self._statistics()}"
+                f"{seen - first} frames of {wanted.total()} were seen"
+                f" ({len(new)} recorded, {other} of the guest's own)"
+                + (f"; not to arrive: {unwanted}" if unwanted else "")
+                + f"\n{self._statistics()}"
             )
         return watched
 
@@ -196,45 +212,6 @@ def rss_key(printed: str) -> bytes:
     if not found:
         raise LabError(f"no RSS key in what ethtool -x printed: {printed[-500:]!r}")
     return bytes.fromhex(found[1].replace(":", ""))
-
-
-def veth(
-    name: str = "v",
-    index: int = VETH_INDEX,
-    *,
-    napi: bool = True,
-    namespace: str = "",
-    mtu: int = 1500,
-) -> list[str]:
-    """Lines that make v0, with that index, and its peer v1, in the namespace if one is named.
-
-    napi: let v1 run a program that passes. veth_xdp_xmit drops unless the
-    peer has NAPI, which XDP or GRO gives it.
-    """
-    links = [
-        f"link add {name}0 index {index} mtu {mtu} type veth peer name {name}1 mtu {mtu}"
-        + (f" netns {namespace}" if namespace else ""),
-        f"link set dev {name}0 up",
-    ]
-    inside = within(namespace)
-    lines = [
-        *([f"ip netns add {namespace}"] if namespace else []),
-        *batch("ip -batch -", links),
-        f"{inside}/bin/ip link set dev {name}1 up",
-    ]
-    if napi:
-        lines.append(PASSING.load())
-        lines.append(inside + attach(PASSING.program("xdp_pass"), f"{name}1"))
-    return lines
-
-
-def within(namespace: str) -> str:
-    """What to put before a command, with its path, that must run in that network namespace.
-
-    Not `ip netns exec`: that hides bpffs below a new /sys. With its path, for
-    busybox's nsenter prefers busybox's applets.
-    """
-    return f"nsenter --net=/run/netns/{namespace} " if namespace else ""
 
 
 def devmap(redirecting: Object, *indices: int) -> list[str]:

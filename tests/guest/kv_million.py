@@ -3,7 +3,12 @@
 
 import pytest
 
-from harness.api import Bpf, Nic, lay, random_frames
+from harness.api import (
+    Bpf,
+    Nic,
+    lay,
+    random_frames,
+)
 from harness.datapath.kv_cases import STORE
 from harness.datapath.kv_packet import NIC_HEADROOM
 from harness.datapath.kv_random import LINES, PER_FRAME, hold

@@ -14,34 +14,27 @@ import pytest
 
 from harness.api import (
     Bpf,
+    Call,
     Nic,
     at_ingress,
     attach,
     bridge,
+    delete,
     flow_through,
+    get,
     lay,
     random_frames,
     seen,
+    set_,
     veth,
 )
 from harness.datapath.hints import UNSET, by_nic
 from harness.datapath.kv_cases import EACH, NOTHING, OK, STORE, STORED, check_first, hints_of
 from harness.datapath.kv_names import CREATE, GRO_LAST, Request, call, listed, names
-from harness.datapath.kv_script import (
-    SECOND,
-    THIRD,
-    Call,
-    Done,
-    delete,
-    done,
-    found,
-    get,
-    scripts,
-    set_,
-)
+from harness.datapath.kv_script import SECOND, THIRD, Done, done, found, scripts
+from harness.datapath.links import VETH2_INDEX
 from harness.datapath.skb_cases import TC, held, holding, reading
 from harness.datapath.skb_ways import ENTRANCE, another_extension
-from harness.datapath.topology import VETH2_INDEX
 
 FAULTS = "/sys/kernel/debug/failslab"
 CACHE = "/sys/kernel/slab/skbuff_ext_cache"

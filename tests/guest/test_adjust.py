@@ -46,7 +46,7 @@ from harness.datapath.hints import (
     by_nic,
     returned,
 )
-from harness.datapath.topology import VETH_INDEX
+from harness.datapath.links import VETH_INDEX
 
 IN_TC = Object("tc_redirect")
 

@@ -1,7 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The example of the kernel's documentation, Documentation/networking/skb-kv.rst, works."""
 
-from harness.api import Bpf, Nic, Object, attach, lay, random_frames
+from harness.api import (
+    Bpf,
+    Nic,
+    Object,
+    attach,
+    lay,
+    random_frames,
+)
 from harness.datapath.bpf import BPFCALL
 from harness.datapath.kv_names import listed
 

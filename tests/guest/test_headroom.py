@@ -46,8 +46,8 @@ from harness.datapath.hints import (
     by_nic,
     returned,
 )
+from harness.datapath.links import VETH_INDEX
 from harness.datapath.packets import KINDS
-from harness.datapath.topology import VETH_INDEX
 
 STORE = Object("use_headroom")
 PLAIN = Object("redirect_plain")

@@ -6,7 +6,17 @@ import struct
 
 import pytest
 
-from harness.api import Bpf, Hints, Nic, RssType, Way, lay
+from harness.api import (
+    Bpf,
+    Hints,
+    Nic,
+    RssType,
+    Way,
+    delete,
+    get,
+    lay,
+    set_,
+)
 from harness.datapath.hints import ETH_P_8021Q, UNSET
 from harness.datapath.kv_cases import OK, STORE, Script, check_calls
 from harness.datapath.kv_script import (
@@ -15,11 +25,8 @@ from harness.datapath.kv_script import (
     HW_VLAN,
     NOEXIST,
     REPLACE,
-    delete,
     failed,
     found,
-    get,
-    set_,
 )
 
 EINVAL, ENOENT, EEXIST, EBUSY, ENOSPC, EFBIG = (

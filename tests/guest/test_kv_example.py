@@ -3,8 +3,18 @@
 
 import struct
 
-from harness.api import Bpf, Nic, Object, attach, lay, random_frames, u32, update, veth
-from harness.datapath.topology import VETH_INDEX
+from harness.api import (
+    Bpf,
+    Nic,
+    Object,
+    attach,
+    lay,
+    random_frames,
+    u32,
+    update,
+    veth,
+)
+from harness.datapath.links import VETH_INDEX
 
 EXAMPLE = Object("kv_example")
 SERVICE = 443

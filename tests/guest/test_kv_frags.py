@@ -6,6 +6,7 @@ import pytest
 from harness.api import (
     SLOW,
     Bpf,
+    Call,
     Frame,
     Nic,
     Object,
@@ -13,28 +14,19 @@ from harness.api import (
     at_ingress,
     attach,
     cpus,
+    delete,
     devmap,
+    get,
     lay,
     random_frames,
     seen,
+    set_,
     veth,
     within,
 )
 from harness.datapath.hints import UNSET, by_nic
 from harness.datapath.kv_cases import EACH, NOTHING, OK, STORED, check_first, given, hints_of, read
-from harness.datapath.kv_script import (
-    HW_TIMESTAMP,
-    SECOND,
-    Call,
-    Kind,
-    delete,
-    done,
-    found,
-    get,
-    move,
-    scripts,
-    set_,
-)
+from harness.datapath.kv_script import HW_TIMESTAMP, SECOND, Kind, done, found, move, scripts
 from harness.datapath.skb_cases import TC, held, holding, reading
 
 pytestmark = SLOW

@@ -15,7 +15,17 @@ from typing import NamedTuple
 
 import pytest
 
-from harness.api import Bpf, Nic, Object, attach, build, cpus, devmap, random_flow, veth
+from harness.api import (
+    Bpf,
+    Nic,
+    Object,
+    attach,
+    build,
+    cpus,
+    devmap,
+    random_flow,
+    veth,
+)
 from harness.datapath.bpf import live
 
 STORE = Object("kv_alternate")

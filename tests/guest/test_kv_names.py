@@ -7,7 +7,20 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness.api import SLOW, Bpf, Nic, Object, Way, at_ingress, lay, random_frames, within
+from harness.api import (
+    SLOW,
+    Bpf,
+    Call,
+    Nic,
+    Object,
+    Way,
+    at_ingress,
+    delete,
+    lay,
+    random_frames,
+    set_,
+    within,
+)
 from harness.datapath.kv_cases import OK, STORE
 from harness.datapath.kv_names import (
     CREATE,
@@ -22,7 +35,7 @@ from harness.datapath.kv_names import (
     listed,
     names,
 )
-from harness.datapath.kv_script import NOEXIST, REPLACE, Call, delete, done, scripts, set_
+from harness.datapath.kv_script import NOEXIST, REPLACE, done, scripts
 
 TC = Object("kv_skb")
 MANY = range(10, 80)  # numbers of names that differ by nothing but that

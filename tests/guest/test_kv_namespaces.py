@@ -33,7 +33,8 @@ from harness.datapath.kv_cases import (
     read,
 )
 from harness.datapath.kv_script import SECOND, THIRD, Kind, done, move, scripts
-from harness.datapath.topology import OBSERVE, VETH2_INDEX, VETH_INDEX
+from harness.datapath.links import VETH2_INDEX, VETH_INDEX
+from harness.datapath.topology import OBSERVE
 
 PASS = Object("xdp_pass")
 PLAIN = Object("redirect_plain")

@@ -4,7 +4,13 @@
 Of a million, which are a file of their own, these are the first.
 """
 
-from harness.api import EACH_NIC, Bpf, Nic, lay, random_frames
+from harness.api import (
+    EACH_NIC,
+    Bpf,
+    Nic,
+    lay,
+    random_frames,
+)
 from harness.datapath.kv_cases import STORE
 from harness.datapath.kv_packet import NIC_HEADROOM
 from harness.datapath.kv_random import LINES, PER_FRAME, hold

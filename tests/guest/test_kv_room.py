@@ -5,20 +5,22 @@ import errno
 
 import pytest
 
-from harness.api import EACH_NIC, SLOW, Bpf, Giving, Nic, Way, lay, lay_on_tap
-from harness.datapath.kv_cases import OK, STORE, Script, check_calls
-from harness.datapath.kv_packet import NIC_HEADROOM
-from harness.datapath.kv_script import (
-    HW_TIMESTAMP,
-    NOEXIST,
-    REPLACE,
-    Kind,
+from harness.api import (
+    EACH_NIC,
+    SLOW,
+    Bpf,
+    Giving,
+    Nic,
+    Way,
     delete,
-    found,
     get,
-    move,
+    lay,
+    lay_on_tap,
     set_,
 )
+from harness.datapath.kv_cases import OK, STORE, Script, check_calls
+from harness.datapath.kv_packet import NIC_HEADROOM
+from harness.datapath.kv_script import HW_TIMESTAMP, NOEXIST, REPLACE, Kind, found, move
 
 EINVAL, EEXIST, EBUSY, ENOSPC = -errno.EINVAL, -errno.EEXIST, -errno.EBUSY, -errno.ENOSPC
 TWO, FOUR, EIGHT = b"\x02\x82", b"\x04\x14\x24\x84", b"\x08\x18\x28\x38\x48\x58\x68\x88"

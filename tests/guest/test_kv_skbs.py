@@ -10,12 +10,14 @@ from harness.api import (
     Object,
     attach,
     cpus,
+    delete,
     devmap,
     entry,
     lay,
     observe,
     random_frames,
     seen,
+    set_,
     veth,
 )
 from harness.datapath.hints import by_nic
@@ -37,14 +39,12 @@ from harness.datapath.kv_script import (
     SECOND,
     THIRD,
     Kind,
-    delete,
     done,
     move,
     scripts,
-    set_,
     write,
 )
-from harness.datapath.topology import PASSING, VETH2_INDEX, VETH_INDEX
+from harness.datapath.links import PASSING, VETH2_INDEX, VETH_INDEX
 
 pytestmark = SLOW
 

@@ -14,15 +14,19 @@ from harness.api import (
     Giving,
     Live,
     Nic,
+    Outgoing,
     Way,
     attach,
     cpus,
+    delete,
     devmap,
     entry,
+    get,
     lay,
     lay_on_tap,
     random_frames,
     seen,
+    set_,
     veth,
 )
 from harness.datapath.hints import UNSET, by_nic
@@ -46,16 +50,13 @@ from harness.datapath.kv_script import (
     SECOND,
     THIRD,
     Kind,
-    delete,
     done,
     found,
-    get,
     move,
     scripts,
-    set_,
     write,
 )
-from harness.datapath.topology import PASSING, VETH_INDEX
+from harness.datapath.links import PASSING, VETH_INDEX
 
 HEADROOM = {"eth1": 276, "eth2": 256}  # that packets come with, see test_headroom
 
@@ -198,7 +199,7 @@ def test_nothing_of_it_goes_on_the_wire(bpf: Bpf, nic: Nic, seed: int) -> None:
     assert {number: [call.returned for call in calls] for number, calls in stored.items()} == {
         number: [OK] * len(calls) for number, calls in EACH.items()
     }
-    assert came == {sent.id: (sent.data, None) for sent in frames}
+    assert came == [Outgoing(sent.id, sent.data) for sent in frames]
 
 
 @SLOW
@@ -215,12 +216,12 @@ def test_a_packet_that_grew_goes_on_the_wire(bpf: Bpf, nic: Nic, seed: int, stor
     grow = {sent.id: [*calls, move(Kind.HEAD, -1), write(sent.data)] for sent in frames}
     bpf.run(scripts(STORE, grow, SECOND))
     nic.send(frames)
-    came = nic.receive(len(frames))
+    came = {out.id: out.data for out in nic.receive(len(frames))}
     for ran in done(bpf.dump(STORE.map("scripts")), SECOND).values():
         assert [call.returned for call in ran] == [OK] * len(calls) + [-errno.EINVAL, OK]
     assert came.keys() == {sent.id for sent in frames}
     for sent in frames:
-        data, _ = came[sent.id]
+        data = came[sent.id]
         assert len(data) == len(sent.data) + grown
         assert data.startswith(sent.data[:ETHERNET])
         assert data.endswith(sent.data)

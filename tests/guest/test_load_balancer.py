@@ -117,7 +117,7 @@ def test_the_first_nics_hash_is_the_last_ones(
 
     frames = frames_of(seed)
     nic.send(frames)
-    came = {number: data for number, (data, _) in nic.receive(len(frames)).items()}
+    came = {out.id: out.data for out in nic.receive(len(frames))}
     assert came.keys() == {sent.id for sent in frames}
     for sent in frames:
         data = came[sent.id]

@@ -35,8 +35,8 @@ from harness.datapath.hints import (
     by_nic,
     returned,
 )
+from harness.datapath.links import VETH_INDEX
 from harness.datapath.packets import SOURCE_PREFIX
-from harness.datapath.topology import VETH_INDEX
 
 STORE = Object("store_hints")
 ENTRIES = {

@@ -9,6 +9,7 @@ from harness.api import (
     Giving,
     Nic,
     Object,
+    Outgoing,
     Way,
     attach,
     cpus,
@@ -24,7 +25,7 @@ from harness.api import (
     within,
 )
 from harness.datapath.hints import DONE, EACH_SUBSET, UNSET, by_nic, returned
-from harness.datapath.topology import VETH2_INDEX, VETH_INDEX
+from harness.datapath.links import VETH2_INDEX, VETH_INDEX
 
 STORE = Object("store_hints")
 PLAIN = Object("redirect_plain")
@@ -181,5 +182,5 @@ def test_nothing_of_them_goes_on_the_wire(bpf: Bpf, nic: Nic, seed: int) -> None
     frames = random_frames(len(EACH_SUBSET), seed)
     nic.send(frames)
     came = nic.receive(len(frames))
-    assert came == {sent.id: (sent.data, None) for sent in frames}
+    assert came == [Outgoing(sent.id, sent.data) for sent in frames]
     assert returned(bpf.dump(STORE.map("returned"))) == dict.fromkeys(EACH_SUBSET, DONE)

@@ -20,6 +20,7 @@ from harness.api import (
     by_netkit,
     by_veth,
     by_vlan,
+    by_vxlan,
     lay,
     random_frames,
     u32,
@@ -28,6 +29,7 @@ from harness.api import (
 )
 from harness.datapath.kv_cases import OK, STORED
 from harness.datapath.kv_script import SECOND, THIRD, done, scripts
+from harness.datapath.links import VETH2_INDEX, VETH_INDEX
 from harness.datapath.skb_cases import SETTING, TC, held, holding, passes, reading
 from harness.datapath.skb_ways import (
     ENTRANCE,
@@ -38,7 +40,6 @@ from harness.datapath.skb_ways import (
     by_macvlan_to_all,
     keep,
 )
-from harness.datapath.topology import VETH2_INDEX, VETH_INDEX
 
 IN_TC = Object("tc_redirect")
 EXTENSIONS = Object("skb_extensions")
@@ -65,6 +66,7 @@ def slow_but_for_the_first(*passages: Passage) -> list[ParameterSet]:
         by_macvlan_source(),
         by_ipvlan(),
         by_gretap(),
+        by_vxlan(),
         by_netkit(),
     ),
 )
@@ -82,6 +84,7 @@ def test_they_follow_the_packet(bpf: Bpf, nic: Nic, seed: int, passage: Passage)
         by_macvlan_source(FAR),
         by_ipvlan(FAR),
         by_gretap(FAR),
+        by_vxlan(FAR),
         by_netkit(FAR),
     ),
 )

@@ -10,6 +10,7 @@ from harness.api import (
     EACH_NIC,
     SLOW,
     Bpf,
+    Call,
     Giving,
     Live,
     Nic,
@@ -20,19 +21,22 @@ from harness.api import (
     cpus,
     devmap,
     entry,
+    get,
     lay,
     lay_on_tap,
     random_frames,
+    set_,
     veth,
     within,
 )
 from harness.datapath.kv_cases import EACH, NOTHING, OK, STORE, STORED, check_first
 from harness.datapath.kv_names import listed
-from harness.datapath.kv_script import SECOND, THIRD, Call, done, found, get, scripts, set_
+from harness.datapath.kv_script import SECOND, THIRD, done, found, scripts
+from harness.datapath.links import PASSING, VETH2_INDEX
 from harness.datapath.packets import KINDS
 from harness.datapath.skb_cases import SETTING, TC, held, holding, reading
 from harness.datapath.skb_ways import ENTRANCE, FAR, keep
-from harness.datapath.topology import PASSING, TAP, VETH2_INDEX
+from harness.datapath.topology import TAP
 
 
 class Border(enum.Enum):

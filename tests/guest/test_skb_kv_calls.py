@@ -4,7 +4,18 @@
 import random
 from collections.abc import Sequence
 
-from harness.api import Bpf, Nic, at_ingress, by_veth, lay, random_frames
+from harness.api import (
+    Bpf,
+    Call,
+    Nic,
+    at_ingress,
+    by_veth,
+    delete,
+    get,
+    lay,
+    random_frames,
+    set_,
+)
 from harness.datapath.kv import KEYS, NOEXIST, REPLACE, SIZES, Store
 from harness.datapath.kv_script import (
     CALLS,
@@ -13,14 +24,10 @@ from harness.datapath.kv_script import (
     THIRD,
     UNTOUCHED,
     VALUE,
-    Call,
     Done,
     Kind,
-    delete,
     done,
     entries_of,
-    get,
-    set_,
 )
 from harness.datapath.skb_cases import TC
 

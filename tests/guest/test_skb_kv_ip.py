@@ -9,15 +9,21 @@ import pytest
 from harness.api import (
     SLOW,
     Bpf,
+    Call,
     Frame,
     Nic,
+    address,
     at_egress,
     at_ingress,
     attach,
     build,
     frame,
+    get,
     lay,
+    listening,
     random_flows,
+    running,
+    set_,
     source_address,
     u32,
     veth,
@@ -25,18 +31,7 @@ from harness.api import (
 )
 from harness.datapath.bpf import BPFCALL
 from harness.datapath.kv_cases import OK, STORE
-from harness.datapath.kv_script import (
-    FIRST,
-    HEAD,
-    SECOND,
-    THIRD,
-    Call,
-    done,
-    found,
-    get,
-    scripts,
-    set_,
-)
+from harness.datapath.kv_script import FIRST, HEAD, SECOND, THIRD, done, found, scripts
 from harness.datapath.skb_cases import TC
 from harness.datapath.skb_ways import FAR, keep
 from harness.datapath.topology import OBSERVER
@@ -115,24 +110,26 @@ def both_ends() -> list[str]:
     """Lines that let 10.9.3.1 here, on v0, and 10.9.3.2 in FAR, on v1, talk."""
     return [
         *veth(napi=False, namespace=FAR),
-        "ip address add 10.9.3.1/24 dev v0",
-        f"{within(FAR)}/bin/ip address add 10.9.3.2/24 dev v1",
+        *address("v0", "10.9.3.1/24"),
+        *address("v1", "10.9.3.2/24", namespace=FAR),
         f"{within(FAR)}/bin/ip link set dev v1 address {source_address(OWN)}",
     ]
 
 
-SIZE = 24 << 20
-# From v1 to v0. It is cat that sends: busybox's nc would send 1 KiB at a time.
-TALK = [
-    f"head -c {SIZE} /dev/urandom >/tmp/sent",
-    "printf '#!/bin/sh\\nexec cat /tmp/sent\\n' >/tmp/give; chmod +x /tmp/give",
-    f"{within(FAR)}/bin/busybox nc -l -p 5000 -e /tmp/give &",
-    f"while ! {within(FAR)}/bin/busybox grep -q ':1388 ' /proc/net/tcp6; do :; done",
-    "/bin/busybox nc 10.9.3.2 5000 </dev/null >/tmp/came",
-    "wait",
-    "cmp /tmp/sent /tmp/came && echo same",
-    "rm -f /tmp/sent /tmp/came /tmp/give",
-]
+SIZE, PORT = 24 << 20, 5000
+
+
+def talk(bpf: Bpf) -> str:
+    """Have v1's end send that many bytes to v0's, by TCP; "same" if all came as they were."""
+    # It is cat that sends: busybox's nc would send 1 KiB at a time.
+    give = "printf '#!/bin/sh\\nexec cat /tmp/sent\\n' >/tmp/give"
+    bpf.run([f"head -c {SIZE} /dev/urandom >/tmp/sent", give, "chmod +x /tmp/give"])
+    server = f"{within(FAR)}/bin/busybox nc -l -p {PORT} -e /tmp/give"
+    with running(bpf, server, until=listening(PORT, namespace=FAR)) as sender:
+        bpf.run([f"nc 10.9.3.2 {PORT} </dev/null >/tmp/came"], timeout=240)
+        sender.wait()
+    compare = "cmp /tmp/sent /tmp/came && echo same"
+    return bpf.run([compare, "rm /tmp/sent /tmp/came /tmp/give"]).strip()
 
 
 @pytest.mark.deadline(300)
@@ -154,7 +151,7 @@ def test_tcp_with_programs_at_both_ends(bpf: Bpf, gro: str) -> None:
         *at_ingress(TC.program("third"), "v0"),
     ]
     bpf.run(lines)
-    assert bpf.run(TALK, timeout=280).split()[-1] == "same"
+    assert talk(bpf) == "same"
     dumped = bpf.dump(TC.map("scripts"))
     third = done(dumped, THIRD)
     assert third[OWN] == [found(b"87654321"), found(b"12345678"), found(b"1234")]
@@ -177,7 +174,7 @@ def test_each_segment_has_what_was_stored_for_all(bpf: Bpf) -> None:
         *at_ingress(TC.program("third"), "v0"),
     ]
     bpf.run(lines)
-    assert bpf.run(TALK, timeout=280).split()[-1] == "same"
+    assert talk(bpf) == "same"
     dumped = bpf.dump(TC.map("scripts"))
     assert done(dumped, THIRD)[OWN] == [found(b"87654321")]
     assert runs(dumped, OWN | THIRD) > 2 * runs(dumped, OWN | FIRST)

@@ -18,6 +18,7 @@ from harness.api import (
     by_netkit,
     by_veth,
     by_vlan,
+    by_vxlan,
     devmap,
     lay,
     random_frames,
@@ -47,6 +48,7 @@ By = Callable[[str], Passage]
                 by_macvlan_source,
                 by_ipvlan,
                 by_gretap,
+                by_vxlan,
             )
         ),
     ],

@@ -5,7 +5,17 @@ import struct
 
 import pytest
 
-from harness.api import SLOW, Bpf, BpfError, Nic, Object, at_ingress, by_veth, lay, random_frames
+from harness.api import (
+    SLOW,
+    Bpf,
+    BpfError,
+    Nic,
+    Object,
+    at_ingress,
+    by_veth,
+    lay,
+    random_frames,
+)
 from harness.datapath.kv_cases import EACH, STORE, STORED
 from harness.datapath.kv_script import SECOND, scripts
 from harness.datapath.skb_cases import TC, held, holding, reading

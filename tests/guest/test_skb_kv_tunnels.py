@@ -3,12 +3,23 @@
 
 import pytest
 
-from harness.api import SLOW, Bpf, Nic, at_egress, at_ingress, ip, lay, random_frames, veth, within
+from harness.api import (
+    SLOW,
+    Bpf,
+    Nic,
+    at_egress,
+    at_ingress,
+    ip,
+    lay,
+    random_frames,
+    veth,
+    within,
+)
 from harness.datapath.kv_cases import EACH, STORE, STORED, check_first
 from harness.datapath.kv_script import FIRST, SECOND, THIRD, done, scripts
+from harness.datapath.links import VETH2_INDEX
 from harness.datapath.skb_cases import SETTING, TC, held, holding, reading
 from harness.datapath.skb_ways import ENTRANCE, FAR, keep
-from harness.datapath.topology import VETH2_INDEX
 
 pytestmark = SLOW
 

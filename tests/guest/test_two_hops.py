@@ -42,8 +42,8 @@ from harness.datapath.hints import (
     UNSET,
     by_nic,
 )
+from harness.datapath.links import VETH2_INDEX
 from harness.datapath.packets import KINDS
-from harness.datapath.topology import VETH2_INDEX
 
 STORE = Object("store_hints")
 IN_TC = Object("tc_redirect")

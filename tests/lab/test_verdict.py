@@ -159,6 +159,11 @@ def test_of_what_was_there_before():
 def test_proves_nothing():
     pass
 
+@pytest.mark.measures
+@pytest.mark.parametrize("figure", [1, 2])
+def test_that_measures(figure):
+    assert figure == 1
+
 def test_that_could_not_run():
     raise LabError("the guest is gone")
 
@@ -171,23 +176,25 @@ def test_that_needs_the_series_by_mistake():
 def test_without_the_series_tests_fail_but_for_those_of_what_is_unchanged(
     testbed: Testbed, pytester: pytest.Pytester
 ) -> None:
-    pytester.makeini("[pytest]\nmarkers = unchanged")
+    pytester.makeini("[pytest]\nmarkers = unchanged\n measures")
     pytester.makepyfile(BARE)
     verdict = Verdict(testbed, bare=True)
     run = pytester.inline_run("-p", "no:cacheprovider", plugins=[fixtures, verdict])
     passed, expected, failed = run.listoutcomes()
     assert [report.nodeid.partition("::")[2] for report in passed] == [
-        "test_of_what_was_there_before"
+        "test_of_what_was_there_before",
+        "test_that_measures[1]",
     ]
     assert {report.nodeid.partition("::")[2].partition("[")[0] for report in expected} == {
-        "test_proves_a_patch"
+        "test_proves_a_patch",
+        "test_that_measures",
     }
     assert [report.nodeid.partition("::")[2] for report in failed] == [
         "test_proves_nothing",
         "test_that_could_not_run",
         "test_that_needs_the_series_by_mistake",
     ]
-    assert verdict.passed == 4
+    assert verdict.passed == 6
 
 
 LEAVES = """

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A process in the background of the guest: a server, a sender, a capture."""
+
+import contextlib
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from harness.datapath.bpf import Bpf
+from harness.datapath.links import within
+
+SECONDS = 30.0
+# The state of a socket that waits for its first packet, in /proc/net (net/tcp_states.h).
+_WAITING = {"tcp": "0A", "udp": "07"}
+
+
+@dataclass(frozen=True)
+class Process:
+    """A command that runs in the guest until `running` ends it.
+
+    directory: what it leaves.
+    """
+
+    bpf: Bpf
+    directory: str
+
+    def wait(self, seconds: float = SECONDS) -> str:
+        """What it printed on stdout and stderr, when it has ended by itself.
+
+        Raises BpfError, with that, for another status than 0; GuestTimeout when the seconds
+        are over.
+        """
+        return self.bpf.run(
+            [f"cd {self.directory}", *_until("[ -e status ]"), _END], timeout=seconds
+        )
+
+
+_END = "if [ $(cat status) = 0 ]; then cat out; else sh -c 'cat out >&2; exit $(cat status)'; fi"
+
+
+@contextlib.contextmanager
+def running(
+    bpf: Bpf, command: str, *, until: str = "true", seconds: float = SECONDS
+) -> Iterator[Process]:
+    """Have a shell command run in the guest, with an empty stdin, while the `with` block runs.
+
+    until: a shell condition that says that it is ready, as `listening`. At the end it is killed,
+    and all that it started in its session. Raises BpfError, with what it printed, if it ended
+    before it was ready; GuestTimeout when the seconds are over.
+    """
+    script = f"{{ {command}\n}}; echo $? >status.new; mv status.new status"
+    ended = "[ -e status ] && ! { " + until + "; }"
+    directory = bpf.run(
+        [
+            "cd $(mktemp -d)",
+            f"setsid sh -c {shlex.quote(script)} </dev/null >out 2>&1 &",
+            "echo $! >pid",
+            *_until(until, f"if {ended}; then sh -c 'cat out >&2; exit 1'; fi"),
+            "pwd",
+        ],
+        timeout=seconds,
+    ).strip()
+    try:
+        yield Process(bpf, directory)
+    finally:
+        bpf.run([f"kill -KILL -$(cat {directory}/pid) 2>/dev/null || :", f"rm -r {directory}"])
+
+
+def listening(port: int, protocol: Literal["tcp", "udp"] = "tcp", *, namespace: str = "") -> str:
+    """The condition that a socket waits for what comes to that port, by IPv4 or IPv6."""
+    tables = f"/proc/net/{protocol} /proc/net/{protocol}6"
+    pattern = f":{port:04X} [0-9A-F:]* {_WAITING[protocol]}"
+    return f"{within(namespace)}/bin/busybox grep -qs '{pattern}' {tables}"
+
+
+def _until(condition: str, else_: str = ":") -> list[str]:
+    return [f"until {condition}; do", else_, "sleep 0.01", "done"]
