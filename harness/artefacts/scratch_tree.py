@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from harness.artefacts import partial_clone
 from harness.artefacts.patches import Commit, Patch, describe_failure
 from harness.core.errors import BadCall
 from harness.core.git import git, look
@@ -35,11 +36,12 @@ def clone(tree: Path, origin: Path) -> None:
     The caller holds a lock on it. What a kill left of it is put right.
     """
     objects = _git_path(origin, "objects")
-    alternates = tree / ".git" / "objects" / "info" / "alternates"
+    alternates = _alternates(tree)
     if not alternates.exists() or alternates.read_text() != f"{objects}\n":
         shutil.rmtree(tree, ignore_errors=True)
         tree.mkdir(parents=True)
-        git(tree, "init", "--quiet")
+        hashes = look(origin, "rev-parse", "--show-object-format").strip()
+        git(tree, "init", "--quiet", f"--object-format={hashes}")
         git(tree, "config", "gc.auto", "0")
         shallow = _git_path(origin, "shallow")
         if shallow.exists():
@@ -51,6 +53,10 @@ def clone(tree: Path, origin: Path) -> None:
         git(tree, "clean", "-ffdxq")
 
 
+def _alternates(tree: Path) -> Path:
+    return tree / ".git" / "objects" / "info" / "alternates"
+
+
 def _git_path(tree: Path, name: str) -> Path:
     try:
         found = look(tree, "rev-parse", "--git-path", name)
@@ -60,7 +66,8 @@ def _git_path(tree: Path, name: str) -> Path:
 
 
 def check_out(tree: Path, commit: str) -> None:
-    """Have the files of a commit in the tree."""
+    """Have the files of a commit in the tree; what a partial clone lacks of them is fetched."""
+    partial_clone.complete(tree, Path(_alternates(tree).read_text().strip()).parent, commit)
     checkout = ("checkout", "--quiet", "--force", "--detach", commit)
     if (tree / "Makefile").exists():
         git(tree, *checkout)

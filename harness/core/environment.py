@@ -96,10 +96,22 @@ def _among(name: str, names: frozenset[str]) -> bool:
     return name in names or any(each[-1] == "*" and name.startswith(each[:-1]) for each in names)
 
 
+_GIT = {
+    # Where a user's configuration is, and how a remote is reached.
+    *("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM", "GIT_CONFIG_COUNT"),
+    *("GIT_CONFIG_KEY_*", "GIT_CONFIG_VALUE_*", "GIT_CONFIG_PARAMETERS"),
+    *("GIT_SSH", "GIT_SSH_COMMAND", "GIT_SSL_*", "GIT_PROXY_COMMAND", "SSH_AUTH_SOCK"),
+}
+
 PROGRAM = Kind(frozenset(_EVERY))  # QEMU, git, and whatever has no kind of its own
 APT = Kind(frozenset(_EVERY | _NETWORK | _APT))
 PIP = Kind(frozenset(_EVERY | _NETWORK | _USER_FOLDERS | _PIP))
 COMPILER = Kind(frozenset(_EVERY | _USER_FOLDERS | _CCACHE), frozenset(_CCACHE_NOT))
+# A git that talks to a user's remote, as the user's own does; it asks for no password.
+USERS_GIT = Kind(
+    frozenset(_EVERY | _NETWORK | _USER_FOLDERS | _GIT),
+    fixed={"LC_ALL": "C.UTF-8", "GIT_TERMINAL_PROMPT": "0"},
+)
 # On the user's terminal: in their language, with their settings.
 TERMINAL = Kind(frozenset(_EVERY | _USER_FOLDERS | _TERMINAL), fixed={})
 # The lab once more, its keeper, its linters and tests. It decides itself for its children, and

@@ -13,7 +13,7 @@ from harness.core.workspace import Layout, Selection
 from harness.series.trial import Judgement, Outcome, Trial, trial
 
 USAGE = "./lab patches bisect [GOOD BAD --] TEST..."
-FOUND = re.compile(r"^([0-9a-f]{40}) is the first new commit$", re.MULTILINE)
+FOUND = re.compile(r"^([0-9a-f]{40,64}) is the first new commit$", re.MULTILINE)
 STEPS = re.compile(r"\(roughly (\d+) steps?\)")
 
 
@@ -88,7 +88,7 @@ class _Search:
             if "only 'skip'ped commits left" not in error.output:
                 raise
             rest = error.output.partition("could be any of:\n")[2].split()
-            names = [word[:12] for word in rest if re.fullmatch("[0-9a-f]{40}", word)]
+            names = [word[:12] for word in rest if re.fullmatch("[0-9a-f]{40,64}", word)]
             raise LabError(
                 f"between {len(names)} commits it can't be told, as some do not build:"
                 f" {', '.join(names)}",
