@@ -2,7 +2,7 @@
 /* Makes the calls that a script has for each frame; one program a way on. */
 #include "kv.h"
 
-#define V0 100000	/* VETH_INDEX in harness/datapath/topology.py */
+#define V0 100000	/* VETH_INDEX in harness/datapath/links.py */
 
 SEC(XDP)
 int to_dev(struct xdp_md *ctx)

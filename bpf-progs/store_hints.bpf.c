@@ -5,7 +5,7 @@
 #define CUT_TO 100
 #define ETH_HLEN 14
 #define TRAILER 4
-#define V0 100000	/* VETH_INDEX in harness/datapath/topology.py */
+#define V0 100000	/* VETH_INDEX in harness/datapath/links.py */
 #define NOWHERE 0x7fffffff	/* no device's index */
 
 SEC(XDP)

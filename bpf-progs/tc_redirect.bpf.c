@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Sends each of the lab's frames, as an skb, into a veth: v0 or w0 of harness/datapath/topology.py. */
+/* Sends each of the lab's frames, as an skb, into a veth: v0 or w0 of harness/datapath/links.py. */
 #include "lab.h"
 
 #define TC_ACT_UNSPEC (-1)

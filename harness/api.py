@@ -6,7 +6,8 @@ Frames are built (`random_frames`, `frame`), programs are loaded (`Object`) and 
 links (`veth`, `vlan`, `bridge`) with an `address`.
 `Way.capture` sends frames and gives the skb of each, or asserts that some don't arrive;
 `Nic.receive` gives what goes out on the wire, with its tags. `flow_through` sends segments of
-one flow, which GRO may merge, with `setters` of hints for each by its number. `running` has a
+one flow, which GRO may merge, with `setters` of hints for each by its number, and gives what
+became of them, `Merged`. `running` has a
 process in the background of the guest, `listening` says when it is ready.
 `seen` is what an skb says, `Hints` what was stored, `rss` the hash that a NIC has to report.
 The fixtures nic, bpf, guest and seed need no import.
@@ -28,12 +29,13 @@ from harness.datapath.bpf import (
     update,
 )
 from harness.datapath.devices import Giving, GuestTap, Live, Nic, Outgoing
-from harness.datapath.flow import Flow, flow_through
+from harness.datapath.flow import Carrier, Merged, flow_through
 from harness.datapath.hints import Hints, Seen, give, seen
 from harness.datapath.kv_script import Call, delete, get, set_, setters
 from harness.datapath.links import address, bridge, bridge_vlan, ip, veth, vlan, within
 from harness.datapath.oracle import Rss, RssType, rss
 from harness.datapath.packets import (
+    Flow,
     Frame,
     build,
     frame,
@@ -78,12 +80,14 @@ __all__ = [
     "BpfError",
     "Call",
     "CaptureError",
+    "Carrier",
     "Flow",
     "Frame",
     "Giving",
     "GuestTap",
     "Hints",
     "Live",
+    "Merged",
     "Nic",
     "Object",
     "Outgoing",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The kernel: configured, checked, built, with progress."""
+"""The kernel: its toolchain and settings, its configuration, its build, with progress."""
 
 import re
 import shutil

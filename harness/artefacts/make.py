@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Runs a kernel tree's make. All of its settings are on the command line."""
+"""Runs a kernel tree's make, with the settings that it is given and no others."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path

@@ -200,7 +200,7 @@ def by_vhost(device: str, frames: Sequence[bytes], *, segment: int = 0) -> str:
 def observe(program: str, device: str, within: str = "") -> list[str]:
     """Lines that put a pinned TC program at a device's ingress, behind those of `at_ingress`.
 
-    within: see topology.within.
+    within: see links.within.
     """
     return _hook("ingress", program, device, within, 2)
 

@@ -57,8 +57,8 @@ class Nic:
     def receive(self, count: int) -> list[Outgoing]:
         """What the NIC sends of the lab's frames, in order, until there are that many.
 
-        Fewer if they don't come within 10 s. Frames that came before count too. To see that
-        nothing follows, have one more frame sent, by the same way, and find it the last one.
+        Fewer if they don't come within 10 s. Frames that came before count too.
+        To prove that nothing else came, send one frame more, and find it at the end of the list.
         """
         return list(itertools.islice(self._came(), count))
 

@@ -43,8 +43,8 @@ IP_HEADER, IP_LENGTH = 14, 14 + 2  # where they begin
 NEAR, HERE = "10.1.0.1", "10.1.0.2"
 
 
-class Flow(enum.Enum):
-    """What the flow is of, and with it where its skbs are looked at."""
+class Carrier(enum.Enum):
+    """What the flow's bytes go in, and with it where its skbs are looked at."""
 
     TCP = "TCP over IPv4, at v1"
     UDP = "UDP over IPv4, at v1"
@@ -54,22 +54,22 @@ class Flow(enum.Enum):
     @property
     def headers(self) -> int:
         """Bytes in front of an skb's payload, where it is looked at."""
-        return 14 + 20 + (8 if self is Flow.UDP else 20)
+        return 14 + 20 + (8 if self is Carrier.UDP else 20)
 
     @property
     def end(self) -> str:
         """The device there."""
-        return "g1" if self in (Flow.GRE, Flow.GRE_KEYS) else END
+        return "g1" if self in (Carrier.GRE, Carrier.GRE_KEYS) else END
 
     def lines(self) -> list[str]:
         """Lines that have END take the flow's packets."""
         match self:
-            case Flow.TCP:
+            case Carrier.TCP:
                 return []
-            case Flow.UDP:
+            case Carrier.UDP:
                 return [f"ethtool -K {END} rx-udp-gro-forwarding on"]
-            case Flow.GRE | Flow.GRE_KEYS:
-                ends = "external" if self is Flow.GRE_KEYS else f"local {HERE} remote {NEAR}"
+            case Carrier.GRE | Carrier.GRE_KEYS:
+                ends = "external" if self is Carrier.GRE_KEYS else f"local {HERE} remote {NEAR}"
                 return [
                     f"ip link set dev {END} address {DESTINATION}",
                     *address(END, f"{HERE}/24"),
@@ -84,14 +84,14 @@ class Flow(enum.Enum):
         from scapy.packet import Raw
 
         ip = IP(src=NEAR, dst=HERE, id=number + 1, flags="DF")
-        if self is Flow.UDP:
+        if self is Carrier.UDP:
             return frame(ip / UDP(sport=1111, dport=2222) / payload(number), ID)
         tcp = TCP(sport=1111, dport=2222, flags="A", seq=1000 + number * PAYLOAD, ack=1)
         plain = frame(ip / tcp / payload(number), ID)
-        if self is Flow.TCP:
+        if self is Carrier.TCP:
             return plain
         outer = IP(src=NEAR, dst=HERE, id=number + 1, flags="DF", proto=47)
-        if self is Flow.GRE:
+        if self is Carrier.GRE:
             gre = GRE(proto=0x6558)
         else:
             gre = GRE(proto=0x6558, key_present=1, key=number // 4)
@@ -123,32 +123,34 @@ def flow_through(
     stored: Mapping[int, Sequence[Call]],
     count: int,
     *,
-    flow: Flow = Flow.TCP,
+    carrier: Carrier = Carrier.TCP,
     keys: Sequence[int] = range(KEYS),
     lines: Sequence[str] = (),
 ) -> list[Merged]:
-    """Send a flow over a tap, whose program stores and redirects, to a veth with GRO.
+    """Send a flow over a tap of the guest's, whose XDP program stores and redirects, to v0.
 
+    Its peer v1 has GRO, and gets all packets at once.
     stored: by packet number, the calls on it (`set_`, `setters`). keys: that are looked at.
     lines: that run when all is made, and before anything is sent.
-    Returns the skbs in the order they came; raises ValueError if bytes were lost or changed.
+    Returns the skbs in the order in which GRO gave them up, which may be another one than that
+    of their packets; raises ValueError if bytes were lost or changed.
     """
     bpf.run(
         [
             *veth(napi=False),
             f"ethtool -K {END} gro on",
-            *flow.lines(),
+            *carrier.lines(),
             *_tap(),
             PROGRAM.load(),
             *devmap(PROGRAM),
             *scripts(PROGRAM, stored),
-            *_observed(flow.end, keys),
+            *_observed(carrier.end, keys),
             *lines,
             attach(PROGRAM.program("to_dev"), TAP),
         ]
     )
-    GuestTap(TAP, bpf, Giving.VHOST).send([flow.packet(number) for number in range(count)])
-    return _seen(bpf, count, keys, flow.headers)
+    GuestTap(TAP, bpf, Giving.VHOST).send([carrier.packet(number) for number in range(count)])
+    return _seen(bpf, count, keys, carrier.headers)
 
 
 def flow_of_one_packet(
@@ -180,11 +182,11 @@ def flow_of_one_packet(
             *lines,
         ]
     )
-    first = Flow.TCP.packet(0).data[: Flow.TCP.headers]
+    first = Carrier.TCP.packet(0).data[: Carrier.TCP.headers]
     whole = first + b"".join(map(payload, range(count)))
     length = (len(whole) - IP_HEADER).to_bytes(2, "big")
     bpf.run([by_vhost(TAP, [whole[:IP_LENGTH] + length + whole[IP_LENGTH + 2 :]], segment=PAYLOAD)])
-    return _seen(bpf, count, keys, Flow.TCP.headers)
+    return _seen(bpf, count, keys, Carrier.TCP.headers)
 
 
 def _tap() -> list[str]:

@@ -48,8 +48,9 @@ def veth(
     namespace: str = "",
     mtu: int = 1500,
 ) -> list[str]:
-    """Lines that make v0, with that index, and its peer v1, in the namespace if one is named.
+    """Lines that make v0, with that index, and its peer v1, both up.
 
+    name: "w" makes w0 and w1. namespace: in which v1 is; it is made.
     napi: let v1 run a program that passes. veth_xdp_xmit drops unless the
     peer has NAPI, which XDP or GRO gives it.
     """
@@ -87,7 +88,7 @@ def vlan(
 
 
 def bridge(*devices: str, filtering: bool = False) -> list[str]:
-    """Lines that make the bridge br1 of devices.
+    """Lines that make the bridge br1 of devices, which may be down, and of the NIC too.
 
     filtering: by VLAN; each device is in VLAN 1 then, untagged, until `bridge_vlan` changes it.
     """

@@ -19,7 +19,7 @@ _WAITING = {"tcp": "0A", "udp": "07"}
 class Process:
     """A command that runs in the guest until `running` ends it.
 
-    directory: what it leaves.
+    directory: its working directory in the guest, with what it leaves; it is removed at the end.
     """
 
     bpf: Bpf
@@ -44,6 +44,8 @@ def running(
     bpf: Bpf, command: str, *, until: str = "true", seconds: float = SECONDS
 ) -> Iterator[Process]:
     """Have a shell command run in the guest, with an empty stdin, while the `with` block runs.
+
+    It begins in an empty folder of its own.
 
     until: a shell condition that says that it is ready, as `listening`. At the end it is killed,
     and all that it started in its session. Raises BpfError, with what it printed, if it ended

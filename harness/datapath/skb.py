@@ -86,5 +86,5 @@ class SkbRecord:
 
     @property
     def id(self) -> int:
-        """The frame's id, which harness.packets put into its source address."""
+        """The frame's id, which is in its source address (packets.py)."""
         return int.from_bytes(self.data[10:12], "big")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Devices that an skb passes: VLAN, bridge, bond, macvlan, tunnels, with their entry and exit.
+"""Ways of an skb, each of several links: by a VLAN device, a bridge, a bond, tunnels, and so on.
 
 Each begins at the device of index ENTRANCE. What is stored for an skb must follow it, or, where
 it leaves its network namespace, stay behind.

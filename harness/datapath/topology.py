@@ -130,9 +130,11 @@ def lay(
 ) -> Way:
     """Build a way through the guest, in one round trip.
 
-    name, program: of the object, and which of its programs goes on the NIC, "" if none.
+    name, program: of the object, which is loaded, and which of its programs goes on the NIC,
+    "" if none.
     lines: what lies behind it; they run when that object is loaded.
-    observed: the devices at whose TC ingress skbs are recorded. bound: to the
+    observed: the devices at whose TC ingress skbs are recorded, none if only `Nic.receive` or
+    the programs' maps are looked at. bound: to the
     NIC, as a program must be that calls the driver's getters. mode: how it is
     attached. namespace: where the observed devices are. Raises BpfError.
     """

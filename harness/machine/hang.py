@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Examines a guest that does not answer: registers and stacks of its CPUs, its last words.
+"""What a guest that does not answer is at: registers and stacks of its CPUs, its last words.
 
 The stacks come by an NMI: with unknown_nmi_panic the kernel panics at it, also where
 interrupts are off, and with panic_print it prints the stacks of all CPUs and of blocked

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The device under test: a machine that is as after boot, and what its kernel says of a test."""
+"""The device under test: a machine as after boot for each test, and what becomes of it after.
+
+What the kernel said is read, the guest is reset, and one that answers no more is examined and
+thrown away.
+"""
 
 import itertools
 import shlex

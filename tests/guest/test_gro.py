@@ -10,7 +10,7 @@ from harness.api import (
     SLOW,
     Bpf,
     Call,
-    Flow,
+    Carrier,
     Hints,
     Nic,
     RssType,
@@ -252,28 +252,28 @@ SECOND_ONE = (
 @SLOW
 def test_what_else_tells_packets_apart(bpf: Bpf) -> None:
     """Still does, keys or none: here the key of the tunnel's packets."""
-    merged = flow_through(bpf, {}, COUNT, flow=Flow.GRE_KEYS, lines=[SECOND_ONE])
+    merged = flow_through(bpf, {}, COUNT, carrier=Carrier.GRE_KEYS, lines=[SECOND_ONE])
     assert sorted(skb.packets for skb in merged) == [(0, 1, 2, 3), (4, 5, 6, 7)]
 
 
-FLOWS = [
-    pytest.param(Flow.UDP, "", id="UDP"),
-    pytest.param(Flow.UDP, f"ethtool -K {END} rx-gro-list on", id="UDP, list"),
-    pytest.param(Flow.GRE, "", id="GRE"),
-    pytest.param(Flow.GRE, SECOND_ONE, id="GRE, behind it"),
+CARRIERS = [
+    pytest.param(Carrier.UDP, "", id="UDP"),
+    pytest.param(Carrier.UDP, f"ethtool -K {END} rx-gro-list on", id="UDP, list"),
+    pytest.param(Carrier.GRE, "", id="GRE"),
+    pytest.param(Carrier.GRE, SECOND_ONE, id="GRE, behind it"),
 ]
 
 
 @SLOW
-@pytest.mark.parametrize(("flow", "line"), FLOWS)
-def test_other_flows(bpf: Bpf, flow: Flow, line: str) -> None:
+@pytest.mark.parametrize(("carrier", "line"), CARRIERS)
+def test_other_flows(bpf: Bpf, carrier: Carrier, line: str) -> None:
     """As TCP's: of a key that is not compared the last value stays, others are not merged."""
     with names(bpf):
         key, compared = register(bpf, GRO_LAST, 0)
         stored = {number: [set_(key, own(number)), set_(compared, own(9))] for number in ALL}
         stored[3] = [set_(key, own(3)), set_(compared, own(8))]
         keys = [key, compared]
-        merged = flow_through(bpf, stored, COUNT, flow=flow, keys=keys, lines=[line])
+        merged = flow_through(bpf, stored, COUNT, carrier=carrier, keys=keys, lines=[line])
     assert {skb.packets: skb.values for skb in merged} == {
         (0, 1, 2): {key: own(2), compared: own(9)},
         (3,): {key: own(3), compared: own(8)},
@@ -282,8 +282,8 @@ def test_other_flows(bpf: Bpf, flow: Flow, line: str) -> None:
 
 
 @SLOW
-@pytest.mark.parametrize("flow", [Flow.TCP, Flow.UDP], ids=lambda flow: flow.name)
-def test_it_is_cut_again_for_another_nic(bpf: Bpf, nic: Nic, flow: Flow) -> None:
+@pytest.mark.parametrize("carrier", [Carrier.TCP, Carrier.UDP], ids=lambda carrier: carrier.name)
+def test_it_is_cut_again_for_another_nic(bpf: Bpf, nic: Nic, carrier: Carrier) -> None:
     """The segments are the packets that came, each with the tag that was stored, once."""
     hints = Hints(vlan=(ETH_P_8021Q, 0x105), timestamp=5)
     calls = [*setters(hints), set_(3, own(1))]
@@ -293,10 +293,10 @@ def test_it_is_cut_again_for_another_nic(bpf: Bpf, nic: Nic, flow: Flow) -> None
         f"tc filter add dev {END} ingress pref 3 flower"
         f" action mirred egress redirect dev {nic.device}",
     ]
-    (merged,) = flow_through(bpf, dict.fromkeys(ALL, calls), COUNT, flow=flow, lines=lines)
+    (merged,) = flow_through(bpf, dict.fromkeys(ALL, calls), COUNT, carrier=carrier, lines=lines)
     assert merged.packets == ALL
     assert merged.vlan_tci == 0x105
     came = nic.receive(COUNT)
     assert [(out.data, out.vlan) for out in came] == [
-        (flow.packet(number).data, (ETH_P_8021Q, 0x105)) for number in ALL
+        (carrier.packet(number).data, (ETH_P_8021Q, 0x105)) for number in ALL
     ]
