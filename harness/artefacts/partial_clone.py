@@ -8,6 +8,7 @@ address and what vouches for it are.
 """
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from harness.core.environment import USERS_GIT
@@ -29,13 +30,11 @@ def complete(tree: Path, repository: Path, commit: str) -> None:
     remotes = _promisors(repository)
     if not remotes:
         return
-    lacking: list[str] = []
     # Once more where folders were left out too: what is in them is known when they are there.
     while missing := _missing(tree, commit):
-        if missing == lacking:
-            raise LabError(f"{repository} lacks {len(missing)} objects, and {remotes[0]} too")
-        lacking = missing
-        _fetch(repository, remotes[0], missing)
+        _fetch(repository, remotes, missing)
+        if _missing(tree, commit) == missing:
+            raise LabError(f"{repository} lacks {len(missing)} objects, and its remotes too")
 
 
 def _promisors(repository: Path) -> list[str]:
@@ -52,20 +51,26 @@ def _missing(tree: Path, commit: str) -> list[str]:
     return [line[1:] for line in told.splitlines() if line.startswith("?")]
 
 
-def _fetch(repository: Path, remote: str, objects: list[str]) -> None:
-    git_of_user = ["git", "--git-dir", str(repository)]
+def _fetch(repository: Path, remotes: Sequence[str], objects: Sequence[str]) -> None:
+    """Fetch objects from the first remote that has them. Raises LabError where none does."""
+    with step("tree", f"fetching {len(objects)} objects that {repository} lacks"):
+        for remote in remotes:
+            try:
+                _fetch_from(repository, remote, objects)
+                return
+            except CommandFailed as error:
+                failed = error
+    command = f"git --git-dir {repository} fetch {remotes[-1]}"
+    raise LabError(
+        f"{repository} is of a partial clone: {len(objects)} objects are still to be"
+        f" fetched, and git could not\n{failed.output.rstrip()}",
+        hint=f"see that this works, then call again: {command}",
+    )
+
+
+def _fetch_from(repository: Path, remote: str, objects: Sequence[str]) -> None:
     # As git itself asks for what was promised; nothing but objects comes.
     asking = ["-c", "fetch.negotiationAlgorithm=noop", "fetch", "--quiet", "--no-tags"]
     asking += ["--no-write-fetch-head", "--no-auto-maintenance", "--recurse-submodules=no"]
-    argv = [*git_of_user, *asking, "--filter=blob:none", "--stdin", remote]
-    with step("tree", f"fetching {len(objects)} objects that {repository} lacks"):
-        try:
-            names = "\n".join(objects).encode()
-            run(argv, USERS_GIT, stdin=names, deadline=DEADLINE)
-        except CommandFailed as error:
-            command = " ".join([*git_of_user, "fetch", remote])
-            raise LabError(
-                f"{repository} is of a partial clone: {len(objects)} objects are still to be"
-                f" fetched, and git could not\n{error.output.rstrip()}",
-                hint=f"see that this works, then call again: {command}",
-            ) from None
+    argv = ["git", "--git-dir", str(repository), *asking, "--filter=blob:none", "--stdin", remote]
+    run(argv, USERS_GIT, stdin="\n".join(objects).encode(), deadline=DEADLINE)

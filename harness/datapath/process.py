@@ -51,7 +51,8 @@ def running(
     and all that it started in its session. Raises BpfError, with what it printed, if it ended
     before it was ready; GuestTimeout when the seconds are over.
     """
-    script = f"{{ {command}\n}}; echo $? >status.new; mv status.new status"
+    # A subshell: what calls exit, or becomes another program, is not to end what notes its end.
+    script = f"( {command}\n); echo $? >status.new; mv status.new status"
     ended = "[ -e status ] && ! { " + until + "; }"
     directory = bpf.run(
         [

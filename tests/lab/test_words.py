@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The words of harness/api.py that no proof of the series needs: what they say is so."""
 
+from typing import Literal
+
 import pytest
 
 from harness.api import (
@@ -9,7 +11,6 @@ from harness.api import (
     CaptureError,
     Frame,
     Nic,
-    Object,
     Outgoing,
     Way,
     address,
@@ -29,7 +30,6 @@ from harness.datapath.links import VETH2_INDEX
 pytestmark = pytest.mark.unchanged
 
 FORWARD = "tc filter add dev {} ingress flower action mirred egress redirect dev {}"
-REFLECT = Object("redirect_plain")
 
 
 def forwarded(bpf: Bpf, nic: Nic, *lines: str, observed: str) -> Way:
@@ -129,8 +129,8 @@ def test_addresses_of_two_namespaces_talk(bpf: Bpf) -> None:
 
 def test_a_process_ends_with_its_block(bpf: Bpf) -> None:
     with running(bpf, "touch /tmp/up; sleep 1000 & sleep 2000", until="[ -e /tmp/up ]"):
-        assert len(bpf.run(["pgrep -f 'sleep [12]000'"]).split()) == 3  # and their shell
-    assert bpf.run(["pgrep -f 'sleep [12]000' || :; ls -d /tmp/tmp.* 2>/dev/null || :"]) == ""
+        assert len(bpf.run(["pgrep -x sleep"]).split()) == 2
+    assert bpf.run(["pgrep -x sleep || :; ls -d /tmp/tmp.* 2>/dev/null || :"]) == ""
 
 
 def test_a_process_that_is_not_ready_says_why(bpf: Bpf) -> None:
@@ -147,3 +147,17 @@ def test_a_process_that_fails_says_why(bpf: Bpf) -> None:
         pytest.raises(BpfError, match=r"exit status 3 [^$]*some words"),
     ):
         process.wait()
+
+
+def test_a_process_that_becomes_another_program_is_waited_for(bpf: Bpf) -> None:
+    with running(bpf, "exec echo words") as process:
+        assert process.wait() == "words\n"
+
+
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+def test_only_that_port_counts(bpf: Bpf, protocol: Literal["tcp", "udp"]) -> None:
+    option = "-u " if protocol == "udp" else ""
+    ready, other = listening(5001, protocol), listening(5000, protocol)
+    with running(bpf, f"busybox nc {option}-l -p 5001 -e cat", until=ready):
+        lines = [f"if {other}; then echo other; fi", f"if {ready}; then echo ready; fi"]
+        assert bpf.run(lines) == "ready\n"

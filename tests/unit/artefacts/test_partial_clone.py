@@ -67,6 +67,15 @@ def test_nothing_is_fetched_that_is_there(upstream: Path, tmp_path: Path) -> Non
     check_each(origin, tmp_path / "gone", tmp_path / "another")
 
 
+def test_each_remote_is_asked(upstream: Path, tmp_path: Path) -> None:
+    """The first one is gone, the second one has it."""
+    origin = cloned(upstream, tmp_path / "origin", "--filter=blob:none")
+    users("-C", origin, "remote", "set-url", "origin", f"file://{tmp_path}/gone")
+    users("-C", origin, "config", "remote.stable.promisor", "true")
+    users("-C", origin, "config", "remote.stable.url", f"file://{upstream}")
+    check_each(origin, upstream, tmp_path / "scratch")
+
+
 def test_a_worktree_of_a_bare_partial_clone(upstream: Path, tmp_path: Path) -> None:
     bare = cloned(upstream, tmp_path / "bare.git", "--filter=blob:none", "--bare")
     users("--git-dir", bare, "worktree", "add", "--quiet", "--detach", tmp_path / "tree", "main")
