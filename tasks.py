@@ -14,6 +14,15 @@ def _path(name: str | None) -> str | None:
     return str(Path(name).resolve()) if name else None
 
 
+# Of the machines that a call starts. LAB_QEMU has more words for QEMU.
+_MACHINE = {
+    "cpus": "N: processors of the VM, instead of 2",
+    "memory": "SIZE: its memory, as 768M or 2G, instead of 512M",
+    "append": "WORDS: more words for its kernel's command line",
+    "share": "DIR: a folder of this machine, read-only at /mnt/share; such a VM is never restored",
+}
+
+
 @verb(
     "commands.lab",
     Group.BUILD,
@@ -49,12 +58,19 @@ def build(
     lab.build_selected(selection)
 
 
-@verb("commands.lab", Group.RUN)
-def boot(_: Context) -> None:
+@verb("commands.lab", Group.RUN, help=_MACHINE)
+def boot(
+    _: Context,
+    cpus: str | None = None,
+    memory: str | None = None,
+    append: str | None = None,
+    share: str | None = None,
+) -> None:
     """Leave a VM running and print how to reach it."""
     from harness.commands import lab
+    from harness.machine.options import asked
 
-    lab.boot()
+    lab.boot(asked(cpus, memory, append, share))
 
 
 @verb("commands.lab", Group.RUN)
@@ -134,6 +150,7 @@ def trace(_: Context, word: list[str]) -> None:
         "keep": "end at the first failure; its VM stays as it is until Ctrl-C",
         "pcap": "the frames of each NIC while a test ran that failed, in build/pcap",
         "bare": "on the base without the series: all must fail but those marked unchanged",
+        **_MACHINE,
     },
 )
 def test(
@@ -145,13 +162,19 @@ def test(
     fresh: bool = False,
     keep: bool = False,
     pcap: bool = False,
+    cpus: str | None = None,
+    memory: str | None = None,
+    append: str | None = None,
+    share: str | None = None,
 ) -> None:
     """Run the quick guest tests, or those named, in a VM of their own."""
+    from harness.machine.options import asked
     from harness.testing import suite
 
     words = shlex.split(c.remainder)
     reports = {"junit": _path(junit), "html": _path(html)}
-    suite.guest(words, here=here, bare=bare, fresh=fresh, keep=keep, pcap=pcap, **reports)
+    options = asked(cpus, memory, append, share)
+    suite.guest(words, options, here=here, bare=bare, fresh=fresh, keep=keep, pcap=pcap, **reports)
 
 
 @verb("commands.check", Group.PROVE)

@@ -64,6 +64,12 @@ class Kernel:
     fingerprint: str
 
     @property
+    def most_cpus(self) -> int:
+        """That it can have, by its configuration."""
+        config = self.gen_init_cpio.parents[1] / ".config"
+        return int(kconfig.parse(config.read_text()).get("NR_CPUS", "1"))
+
+    @property
     def symbols(self) -> Symbols:
         """What decodes its reports."""
         return Symbols(self.vmlinux, self.tree)

@@ -31,6 +31,7 @@ from harness.datapath.packets import random_flows
 from harness.datapath.topology import devmap
 from harness.machine import qemu, vm
 from harness.machine.held import built
+from harness.machine.options import Options
 from harness.testing.dut import NICS, RESET_SCRIPT
 
 PACKETS = 100
@@ -136,7 +137,8 @@ def _counting_machine(selection: Selection) -> Iterator[tuple[Bpf, Nic]]:
     )
     with built(selection) as artefacts:
         console = own_console(machine_dir())
-        spec = replace(artefacts.spec(console), accelerator=counting, cpus=1, icount=True)
+        spec = replace(artefacts.spec(console), accelerator=counting, options=Options(cpus=1))
+        spec = replace(spec, icount=True)
         with vm.boot(spec, artefacts.access) as machine:
             if not machine.packets:
                 raise machine.no_tap or LabError("no tap")

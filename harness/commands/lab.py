@@ -16,6 +16,7 @@ from harness.core.workspace import Lane, Selection, build_root, machine_dir
 from harness.machine import keeper, keeper_process, tap, vm
 from harness.machine.build import Artefacts, build
 from harness.machine.held import built
+from harness.machine.options import OWN, Options
 from harness.machine.prestart import early
 from harness.machine.session import starter
 from harness.machine.ssh.terminal import Left
@@ -32,20 +33,24 @@ def build_selected(selection: Selection) -> Artefacts:
     return artefacts
 
 
-def boot() -> keeper.Running:
-    """Have the current kernel and image running; replaces a VM that runs older ones."""
+def boot(asked: Options) -> keeper.Running:
+    """Have the current kernel and image running; replaces a VM that runs older ones.
+
+    asked: what the VM has otherwise than the lab's own; if that is nothing, what the VM has
+    that runs already.
+    """
     directory = machine_dir()
     with locked(build_root()):
         artefacts = build(Selection.load())
         running = _kept(directory)
-        remedied = running is not None and bool(running.no_tap) and tap.why_none() is None
-        if running and running.fingerprint == artefacts.fingerprint and not remedied:
+        options = running.options if running and asked == OWN else asked
+        artefacts = artefacts.with_options(options)
+        why = _outdated(running, artefacts) if running else ""
+        if running and not why:
             say(f"boot      kept the VM that runs already (QEMU is process {running.qemu_pid})")
+            _say_options(options)
             return running
         if running:
-            why = (
-                "has no tap, which can be had now" if remedied else "runs an older kernel or image"
-            )
             say(f"boot      replacing a VM that {why}")
             _replace(directory)
         accelerator = artefacts.accelerator
@@ -53,6 +58,7 @@ def boot() -> keeper.Running:
             running = keeper_process.start(directory, artefacts.plan)
             up = "restored" if running.restored else "up"
             current.note = f"{up} under {accelerator.name}: {accelerator.reason}"
+    _say_options(options)
     if running.remark:
         say(f"boot      {running.remark}")
     if running.no_tap:
@@ -60,6 +66,25 @@ def boot() -> keeper.Running:
     say(f"          ./lab shell, or: {running.address.how_to_reach()}")
     say(f"          console: {running.console}")
     return running
+
+
+def _outdated(running: keeper.Running, artefacts: Artefacts) -> str:
+    """What is wrong with a VM; "" if it is what these artefacts and options make."""
+    if running.fingerprint != artefacts.fingerprint:
+        return "runs an older kernel or image"
+    if running.options != artefacts.options:
+        return f"has {running.options or 'nothing of that'}"
+    if running.no_tap and tap.why_none() is None:
+        return "has no tap, which can be had now"
+    return ""
+
+
+def _say_options(options: Options) -> None:
+    """Say them, and what they cost, if there is something to be said."""
+    if options != OWN:
+        say(f"machine   {options}; until ./lab down")
+    if not options.can_be_saved:
+        say("          a machine with a folder of the host is booted, never restored")
 
 
 def _kept(directory: Path) -> keeper.Running | None:

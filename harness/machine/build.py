@@ -6,8 +6,10 @@ from pathlib import Path
 
 from harness.artefacts import bpf_programs, bpftool, image, kbuild, tree
 from harness.core import artefact, host
+from harness.core.errors import BadCall
 from harness.core.workspace import Layout, Selection
 from harness.machine import accelerator, qemu
+from harness.machine.options import OWN, Options
 from harness.machine.plan import Plan
 from harness.machine.plan import remember as remember_plan
 from harness.machine.snapshot import State
@@ -24,17 +26,29 @@ class Artefacts:
     image: image.Image
     accelerator: qemu.Accelerator
     access: Access
+    options: Options = OWN
+
+    def with_options(self, options: Options) -> "Artefacts":
+        """The same, for machines with these. Raises BadCall for more CPUs than the kernel knows."""
+        most = self.kernel.most_cpus
+        if options.cpus > most:
+            raise BadCall(
+                f"the kernel was built for {most} CPUs, not for {options.cpus}",
+                hint="CONFIG_NR_CPUS in a fragment: ./lab build --config FILE",
+            )
+        return replace(self, options=options)
 
     @property
     def fingerprint(self) -> str:
-        """What a running machine must have been made of to be the current one."""
+        """What a running machine must have been made of to be the current one, but for options."""
         machine = f"{self.accelerator.name} {self.accelerator.cpu}"
         return artefact.fingerprint(self.kernel.fingerprint, self.image.fingerprint, machine)
 
     @property
     def state(self) -> State:
         """Where such a machine is saved."""
-        return State(Layout.of(self.selection).variant / "state", self.fingerprint)
+        name = "-".join(filter(None, ["state", self.options.name]))
+        return State(Layout.of(self.selection).variant / name, self.fingerprint)
 
     @property
     def plan(self) -> Plan:
@@ -44,14 +58,17 @@ class Artefacts:
     @property
     def are_saved(self) -> bool:
         """Whether there is a saved machine of these, with its taps."""
+        if not self.options.can_be_saved:
+            return False
         taps = tuple(range(len(qemu.NICS)))
         return self.state.fits(replace(self.plan.spec, tap_fds=taps))
 
     def spec(self, console: Path) -> qemu.Spec:
         """A machine of these, its descriptors still to be filled in."""
         return qemu.Spec(
-            self.kernel.vmlinux, self.image.initramfs, self.accelerator, console, -1, ()
-        )
+            self.kernel.vmlinux, self.image.initramfs, self.accelerator, console, -1, (),
+            self.options,
+        )  # fmt: skip
 
 
 def build(selection: Selection) -> Artefacts:

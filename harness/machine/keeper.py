@@ -27,7 +27,9 @@ from typing import NoReturn
 
 from harness.console.log import ConsoleFile
 from harness.core.errors import LabError
+from harness.core.progress import say
 from harness.machine import qemu, vm
+from harness.machine.options import OWN, Options
 from harness.machine.qmp import Monitor
 from harness.machine.ssh.address import Address
 from harness.machine.tap import TapUnavailable
@@ -72,6 +74,7 @@ class Running:
     address: Address
     console: Path
     accelerator: qemu.Accelerator
+    options: Options
     no_tap: str
     restored: bool
     remark: str
@@ -147,6 +150,7 @@ def _understood(answer: bytes, fds: list[int]) -> Running:
         address=Address.from_json(told["address"]),
         console=Path(told["console"]),
         accelerator=qemu.Accelerator(**told["accelerator"]),
+        options=Options.from_json(told["options"]),
         no_tap=told["no_tap"],
         restored=told["restored"],
         remark=told["remark"],
@@ -237,6 +241,8 @@ def attached(running: Running, directory: Path) -> Iterator[vm.Machine]:
 
     Left by an error, it ends what was started in the guest.
     """
+    if running.options != OWN:
+        say(f"machine   {running.options}")
     with contextlib.ExitStack() as stack:
         connections = [
             stack.enter_context(socket.socket(fileno=fd))

@@ -85,7 +85,10 @@ def _keep(order: dict[str, Any]) -> None:
     plan = Plan.from_json(order["plan"])
     spec = replace(plan.spec, console=directory / keeper.CONSOLE)
     # From here on whoever asks waits until the VM is up, and `down` ends this.
-    with listening(directory) as server, vm.boot(spec, plan.access, plan.state) as machine:
+    with (
+        listening(directory) as server,
+        vm.boot(spec, plan.access, plan.state if spec.options.can_be_saved else None) as machine,
+    ):
         machine.guest.sh(":")  # sets its clock
         machine.guest.close()
         answer = {
@@ -95,6 +98,7 @@ def _keep(order: dict[str, Any]) -> None:
             "address": machine.address.to_json(),
             "console": str(spec.console),
             "accelerator": asdict(spec.accelerator),
+            "options": spec.options.to_json(),
             "no_tap": _whole(machine.no_tap),
             "restored": machine.restored,
             "remark": machine.remark,

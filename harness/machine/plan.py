@@ -9,12 +9,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from harness.core import files
 from harness.core.errors import BadCall
 from harness.core.workspace import Layout, Selection
 from harness.machine import qemu
+from harness.machine.options import Options
 from harness.machine.snapshot import State
 from harness.machine.vm import Access
 
@@ -39,6 +40,7 @@ class Plan:
             "kernel": str(self.spec.kernel),
             "initramfs": str(self.spec.initramfs),
             "accelerator": asdict(self.spec.accelerator),
+            "options": self.spec.options.to_json(),
             "key": str(self.access.key),
             "host_key": self.access.host_key,
             "state": str(self.state.directory),
@@ -58,14 +60,22 @@ class Plan:
                 Path("console"),
                 -1,
                 (),
+                Options.from_json(told["options"]),
             ),
             Access(Path(str(told["key"])), str(told["host_key"])),
             State(Path(str(told["state"])), str(told["made_from"])),
         )
 
     def is_same_machine(self, other: "Plan | None") -> bool:
+        """Whether the other one is of the same artefacts, and has the same options."""
+        return self.has_same_artefacts(other) and other.spec.options == self.spec.options
+
+    def has_same_artefacts(self, other: "Plan | None") -> TypeGuard["Plan"]:
         """Whether the other one is of the same artefacts, by whatever names they are called."""
-        return other is not None and (self.state, self.access) == (other.state, other.access)
+        if other is None or self.access != other.access:
+            return False
+        same_place = self.state.directory.parent == other.state.directory.parent
+        return same_place and self.state.made_from == other.state.made_from
 
 
 def remember(plan: Plan) -> None:

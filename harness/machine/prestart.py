@@ -82,5 +82,6 @@ def start(planned: Plan, *, crowded: bool = False) -> AbstractContextManager[Log
     """Start a machine with a console file of its own; what is given completes it."""
     spec = replace(planned.spec, console=own_console(machine_dir()), crowded=crowded)
     # What has been replaced meanwhile neither takes nor leaves a state where its successor's is.
-    current = planned.is_same_machine(plan.last(planned.selection))
-    return vm.start(spec, planned.access, planned.state if current else None)
+    current = planned.has_same_artefacts(plan.last(planned.selection))
+    saved = current and spec.options.can_be_saved
+    return vm.start(spec, planned.access, planned.state if saved else None)

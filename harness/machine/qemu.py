@@ -4,6 +4,8 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from harness.machine.options import OWN, Options
+
 BINARY = "qemu-system-x86_64"
 # The NICs under test, as the guest calls them: eth1 has mergeable receive buffers, eth2 small
 # ones, which Linux takes only if the device can't send more than the MTU
@@ -70,7 +72,7 @@ class Spec:
     console: the file that gets the serial console from the first byte.
     monitor_fd: a connected Unix socket for QMP.
     tap_fds: the taps of NICS; empty where no tap can be had.
-    memory_mib, cpus: the guest's size.
+    options: what it has otherwise than the lab's own machine.
     icount: the guest's clock counts its instructions, one a nanosecond; for one CPU and one thread
         of TCG.
     ram: a file for the guest's RAM, where the machine is to be saved, or was.
@@ -85,8 +87,7 @@ class Spec:
     console: Path
     monitor_fd: int
     tap_fds: tuple[int, ...]
-    memory_mib: int = 512
-    cpus: int = 2
+    options: Options = OWN
     icount: bool = False
     ram: Ram | None = None
     crowded: bool = False
@@ -108,11 +109,11 @@ def argv(spec: Spec) -> list[str]:
         "-machine", "q35",
         "-accel", _accelerator(spec),
         "-cpu", spec.accelerator.cpu,
-        "-smp", str(spec.cpus),
-        "-m", f"{spec.memory_mib}M",
+        "-smp", str(spec.options.cpus),
+        "-m", f"{spec.options.memory}M",
         "-kernel", str(spec.kernel),
         "-initrd", str(spec.initramfs),
-        "-append", " ".join(KERNEL_ARGUMENTS),
+        "-append", " ".join([*KERNEL_ARGUMENTS, *filter(None, [spec.options.append])]),
         "-chardev", f"file,id=console,path={_value(spec.console)}",
         "-serial", "chardev:console",
         "-chardev", f"socket,id=monitor,fd={spec.monitor_fd}",
@@ -129,7 +130,7 @@ def argv(spec: Spec) -> list[str]:
         # Private: what the guest writes never gets to the file.
         share = "off" if spec.ram.saved else "on"
         line += [
-            "-object", f"memory-backend-file,id=ram,size={spec.memory_mib}M,"
+            "-object", f"memory-backend-file,id=ram,size={spec.options.memory}M,"
             f"mem-path=/proc/self/fd/{spec.ram.fd},share={share}",
             "-machine", "memory-backend=ram",
         ]  # fmt: skip
@@ -145,7 +146,13 @@ def argv(spec: Spec) -> list[str]:
             "-device", f"virtio-net-pci,netdev={nic},addr=0x{2 + number},romfile=,"
             f"mac=52:54:00:00:00:0{number},mq=on,vectors=10,hash=on,rss=on,ctrl_vlan=off{more}{QUIET}",
         ]  # fmt: skip
-    return line
+    if spec.options.share:
+        line += [
+            "-fsdev", "local,id=share,security_model=none,readonly=on,"
+            f"path={_value(Path(spec.options.share))}",
+            "-device", "virtio-9p-pci,fsdev=share,mount_tag=share",
+        ]  # fmt: skip
+    return [*line, *spec.options.qemu]
 
 
 def shape(spec: Spec) -> list[str]:

@@ -170,7 +170,7 @@ def _restored(
 def _booted(spec: qemu.Spec, access: Access, state: State | None) -> Iterator[Machine]:
     """A machine from its kernel and initramfs on, saved on the way if there is a place for it."""
     with contextlib.ExitStack() as stack:
-        ram = contextlib.nullcontext() if state is None else _memory(spec.memory_mib)
+        ram = contextlib.nullcontext() if state is None else _memory(spec.options.memory)
         with ram as file:
             backed = replace(spec, ram=qemu.Ram(file.fileno()) if file else None)
             vm, connection = _launched(stack, backed)

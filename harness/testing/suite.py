@@ -23,6 +23,7 @@ from harness.core.workspace import ROOT, Selection, build_root, machine_dir
 from harness.machine import keeper
 from harness.machine.build import Artefacts
 from harness.machine.held import built
+from harness.machine.options import OWN, Options
 from harness.machine.prestart import Early, early
 from harness.machine.session import Machines, starter
 from harness.machine.vm import Machine
@@ -43,14 +44,17 @@ NUMBER = re.compile(r"(?:^| )(?:-n|--numprocesses)[ =]?(\d+)\b")  # xdist's opti
 
 
 @contextmanager
-def own_machines(selection: Selection, at_once: int = 0) -> Iterator[Testbed]:
+def own_machines(
+    selection: Selection, at_once: int = 0, options: Options = OWN
+) -> Iterator[Testbed]:
     """Build what is not current; machines of its own for the length of the context.
 
     at_once: see machines_of.
     """
     with contextlib.ExitStack() as stack:
-        started = None if at_once else stack.enter_context(early(selection))
-        artefacts = stack.enter_context(built(selection))
+        guess = not at_once and options == OWN
+        started = stack.enter_context(early(selection)) if guess else None
+        artefacts = stack.enter_context(built(selection)).with_options(options)
         yield stack.enter_context(machines_of(artefacts, at_once, started))
 
 
@@ -101,6 +105,7 @@ def _refuse_stale(running: keeper.Running, artefacts: Artefacts) -> None:
 
 def guest(
     arguments: Sequence[str],
+    options: Options = OWN,
     *,
     here: bool = False,
     junit: str | None = None,
@@ -117,13 +122,16 @@ def guest(
     pcap: keep what went over the NICs while a test ran that failed.
     junit, html: files that get a report. A CI that shows a summary gets one, too.
     bare: on the base without the series, where tests fail but for those marked unchanged.
+    options: of the machines; those of the one that boot left are said there.
     Raises TestsFailed unless at least one ran and all passed, BadCall if
     nothing of what was named is there.
     """
     selection = Selection.load()
-    for other, given in (("--bare", bare), ("--fresh", fresh)):
+    for other, given in (("--bare", bare), ("--fresh", fresh), (str(options), options != OWN)):
         if here and given:
             raise BadCall(f"--here and {other} exclude each other")
+    if options != OWN:
+        say(f"machine   {options}")
     if bare:
         selection = replace(selection, bare=True)
     page = report.writable(Path(html)) if html else None
@@ -136,17 +144,15 @@ def guest(
     with contextlib.ExitStack() as stack:
         if pcap:
             stack.enter_context(locked(frames, "keeps frames"))
-        machines = booted_machine(selection) if here else own_machines(selection, at_once)
+        machines = booted_machine(selection) if here else own_machines(selection, at_once, options)
         testbed = stack.enter_context(machines)
         reports = [report.Report(provenance(selection))] if wanted else []
         looks = [Pcap(frames)] if pcap else []
         try:
             testbed.duts.fresh, testbed.duts.keep = fresh, keep
-            options = [*junits, *quick, *(["--maxfail=1"] if keep else []), "-n", str(at_once)]
+            words = [*junits, *quick, *(["--maxfail=1"] if keep else []), "-n", str(at_once)]
             plugins = [*reports, *looks]
-            passed = run_tests(
-                testbed, [*arguments, *options], *plugins, bare=bare, at_once=at_once
-            )
+            passed = run_tests(testbed, [*arguments, *words], *plugins, bare=bare, at_once=at_once)
         finally:
             for each in reports:
                 report.publish(each, page)

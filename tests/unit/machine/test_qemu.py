@@ -4,6 +4,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+from harness.machine.options import Options
 from harness.machine.qemu import Accelerator, Ram, Spec, argv, shape
 
 SPEC = Spec(
@@ -91,7 +92,7 @@ def test_the_shape_is_what_the_guest_sees() -> None:
     again = replace(again, crowded=True)
     assert shape(again) == shape(SPEC)
     assert shape(replace(SPEC, tap_fds=())) != shape(SPEC)
-    assert shape(replace(SPEC, cpus=1)) != shape(SPEC)
+    assert shape(replace(SPEC, options=Options(cpus=1))) != shape(SPEC)
 
 
 def test_qemu_inherits_what_its_command_line_names() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from harness.machine.options import Options
 from harness.machine.qemu import Accelerator, Spec
 from harness.machine.qmp import Monitor, MonitorError
 from harness.machine.snapshot import BLOCK, DEVICES, MANIFEST, RAM, Saved, State, Unusable
@@ -142,7 +143,7 @@ def test_another_machines_state_is_not_taken(
 ) -> None:
     others = [
         (replace(state, made_from="another kernel"), SPEC),
-        (state, replace(SPEC, memory_mib=256)),
+        (state, replace(SPEC, options=Options(memory=256))),
         (state, replace(SPEC, tap_fds=(3,))),
         (state, replace(SPEC, accelerator=Accelerator("tcg", "another", "r"))),
         (state, replace(SPEC, accelerator=Accelerator("kvm", "c", "r"))),

@@ -2,6 +2,7 @@
 """The words after ./lab, as invoke gets them; help; completion; the statuses of bad calls."""
 
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -141,7 +142,7 @@ def test_help_of_every_verb(capsys: pytest.CaptureFixture[str], asking: str) -> 
 def test_the_value_of_a_flag_has_a_name(capsys: pytest.CaptureFixture[str]) -> None:
     _, stdout, _ = lab(capsys, "test", "--help")
     assert stdout.startswith("./lab test [OPTIONS] [-- PYTEST ARGUMENTS]\n")
-    assert "  --junit FILE   write a JUnit report there\n" in stdout
+    assert re.search(r"^  --junit FILE +write a JUnit report there$", stdout, re.MULTILINE)
 
 
 def offered(*words: str) -> list[str]:
