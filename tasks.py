@@ -125,6 +125,24 @@ def gdb(c: Context) -> int:
     return debug.gdb(shlex.split(c.remainder))
 
 
+@verb("commands.debug", Group.LOOK, takes={"file": "FILE"})
+def dump(_: Context, file: str | None = None) -> None:
+    """Write that VM's memory, also a dead kernel's, into a file."""
+    from harness.commands import debug
+
+    if file is None:
+        raise BadCall("dump takes a file to be written", hint="./lab dump FILE")
+    debug.dump(file)
+
+
+@verb("commands.debug", Group.LOOK, takes={"file": "[FILE]"})
+def drgn(_: Context, file: str | None = None) -> int:
+    """Look at a dump with drgn; at that VM's memory without a FILE."""
+    from harness.commands import debug
+
+    return debug.drgn(file)
+
+
 @verb(
     "commands.trace",
     Group.LOOK,
@@ -149,6 +167,7 @@ def trace(_: Context, word: list[str]) -> None:
         "fresh": "a VM of its own for each test, not for each module",
         "keep": "end at the first failure; its VM stays as it is until Ctrl-C",
         "pcap": "the frames of each NIC while a test ran that failed, in build/pcap",
+        "dump": "the memory of a guest that panicked or hangs, in build/dump, for drgn",
         "bare": "on the base without the series: all must fail but those marked unchanged",
         **_MACHINE,
     },
@@ -162,6 +181,7 @@ def test(
     fresh: bool = False,
     keep: bool = False,
     pcap: bool = False,
+    dump: bool = False,
     cpus: str | None = None,
     memory: str | None = None,
     append: str | None = None,
@@ -174,7 +194,17 @@ def test(
     words = shlex.split(c.remainder)
     reports = {"junit": _path(junit), "html": _path(html)}
     options = asked(cpus, memory, append, share)
-    suite.guest(words, options, here=here, bare=bare, fresh=fresh, keep=keep, pcap=pcap, **reports)
+    suite.guest(
+        words,
+        options,
+        here=here,
+        bare=bare,
+        fresh=fresh,
+        keep=keep,
+        pcap=pcap,
+        dump=dump,
+        **reports,
+    )
 
 
 @verb("commands.check", Group.PROVE)

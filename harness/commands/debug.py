@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A look inside the VM that `boot` left running: its console, and its kernel under gdb."""
+"""A look inside the VM that `boot` left: its console, its kernel under gdb, its memory."""
 
 import contextlib
 import shutil
 import signal
-import socket
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,13 +17,16 @@ from harness.core.environment import TERMINAL
 from harness.core.errors import BadCall, LabError
 from harness.core.host import Need, install_line, this_family
 from harness.core.lock import locked
+from harness.core.progress import step
 from harness.core.run import start
 from harness.core.workspace import Layout, Selection, build_root, machine_dir
 from harness.machine import keeper
 from harness.machine.build import build
-from harness.machine.qmp import Monitor, MonitorError
+from harness.machine.dump import dump as dump_to
+from harness.machine.qmp import MonitorError
 
 GDB = Need("gdb", "gdb")
+DRGN_HINT = "pip install drgn, in an environment of your own that is in PATH"
 POLL = 0.1  # seconds
 UNIX_PATH_MAX = 107  # bytes, unix(7)
 
@@ -85,8 +88,7 @@ def _stub(running: keeper.Running) -> Iterator[str]:
         raise BadCall(
             f"too long for a socket's path: {path}", hint="a checkout with a shorter path"
         )
-    with socket.socket(fileno=socket.dup(running.monitor)) as connection:
-        monitor = Monitor(connection, greeted=True)
+    with running.own_monitor() as monitor:
         said = monitor.human(f"gdbserver unix:{path},server=on,wait=off")
         if "Waiting for gdb" not in said:
             raise LabError(f"QEMU opens no gdb stub: {said.strip()}")
@@ -97,6 +99,41 @@ def _stub(running: keeper.Running) -> Iterator[str]:
                 monitor.human("gdbserver none")
                 monitor.command("cont")
             path.unlink(missing_ok=True)
+
+
+def dump(file: str) -> None:
+    """Write the memory of the VM, whose kernel may be dead, into a file."""
+    with (
+        _running() as running,
+        running.own_monitor() as monitor,
+        step("dump", "writing the guest's memory") as current,
+    ):
+        dump_to(monitor, Path(file))
+        current.note = f"{file}, {Path(file).stat().st_size / 1e6:.0f} MB"
+
+
+def drgn(file: str | None) -> int:
+    """drgn on a dump, or on one of the VM that is made now and does not stay; its exit status."""
+    if not shutil.which("drgn"):
+        raise LabError("drgn is not installed", hint=DRGN_HINT)
+    if file is not None:
+        with locked(build_root()):
+            vmlinux = build(Selection.load()).kernel.vmlinux
+        return _drgn(Path(file), vmlinux)
+    with locked(build_root()):
+        artefacts = build(Selection.load())
+    with _running() as running:
+        if running.fingerprint != artefacts.fingerprint:
+            raise BadCall("the VM runs another kernel than what is built", hint="./lab boot drgn")
+    with tempfile.TemporaryDirectory(dir=machine_dir(), prefix="dump-") as directory:
+        dump(f"{directory}/memory")
+        return _drgn(Path(directory, "memory"), artefacts.kernel.vmlinux)
+
+
+def _drgn(file: Path, vmlinux: Path) -> int:
+    if not file.is_file():
+        raise BadCall(f"there is no dump {file}", hint="./lab dump FILE")
+    return _foreground(["drgn", "-c", str(file.resolve()), "-s", str(vmlinux)], Path.cwd())
 
 
 def _foreground(words: list[str], directory: Path) -> int:

@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from harness.core import progress
@@ -15,6 +16,7 @@ from harness.core.progress import say, step
 from harness.core.workspace import Lane, Selection, build_root, machine_dir
 from harness.machine import keeper, keeper_process, tap, vm
 from harness.machine.build import Artefacts, build
+from harness.machine.dump import has_ended
 from harness.machine.held import built
 from harness.machine.options import OWN, Options
 from harness.machine.prestart import early
@@ -44,7 +46,7 @@ def boot(asked: Options) -> keeper.Running:
         artefacts = build(Selection.load())
         running = _kept(directory)
         options = running.options if running and asked == OWN else asked
-        artefacts = artefacts.with_options(options)
+        artefacts = artefacts.with_options(replace(options, stays=True))
         why = _outdated(running, artefacts) if running else ""
         if running and not why:
             say(f"boot      kept the VM that runs already (QEMU is process {running.qemu_pid})")
@@ -72,16 +74,17 @@ def _outdated(running: keeper.Running, artefacts: Artefacts) -> str:
     """What is wrong with a VM; "" if it is what these artefacts and options make."""
     if running.fingerprint != artefacts.fingerprint:
         return "runs an older kernel or image"
-    if running.options != artefacts.options:
-        return f"has {running.options or 'nothing of that'}"
+    if replace(running.options, stays=False) != replace(artefacts.options, stays=False):
+        return f"was started with {running.options}" if str(running.options) else "has none of that"
     if running.no_tap and tap.why_none() is None:
         return "has no tap, which can be had now"
-    return ""
+    with running.own_monitor() as monitor:
+        return "has ended" if has_ended(monitor) else ""
 
 
 def _say_options(options: Options) -> None:
     """Say them, and what they cost, if there is something to be said."""
-    if options != OWN:
+    if str(options):
         say(f"machine   {options}; until ./lab down")
     if not options.can_be_saved:
         say("          a machine with a folder of the host is booted, never restored")

@@ -13,7 +13,8 @@ from harness.core.progress import say
 from harness.core.workspace import Selection, build_root
 from harness.machine.ssh.guest import Guest, GuestCommandFailed
 from harness.testing import suite
-from harness.testing.fixtures import DUT, as_file_name
+from harness.testing.fixtures import DUT
+from harness.testing.names import as_file_name
 
 BUFFER_KB = 8192  # for each CPU; what is older is overwritten
 START = """

@@ -29,7 +29,8 @@ from harness.console.log import ConsoleFile
 from harness.core.errors import LabError
 from harness.core.progress import say
 from harness.machine import qemu, vm
-from harness.machine.options import OWN, Options
+from harness.machine.dump import has_ended
+from harness.machine.options import Options
 from harness.machine.qmp import Monitor
 from harness.machine.ssh.address import Address
 from harness.machine.tap import TapUnavailable
@@ -80,6 +81,12 @@ class Running:
     remark: str
     monitor: int
     packets: tuple[int, ...]
+
+    @contextmanager
+    def own_monitor(self) -> Iterator[Monitor]:
+        """The monitor, by a descriptor of the context's own."""
+        with socket.socket(fileno=socket.dup(self.monitor)) as connection:
+            yield Monitor(connection, greeted=True)
 
     def close(self) -> None:
         """Give the descriptors up."""
@@ -241,13 +248,19 @@ def attached(running: Running, directory: Path) -> Iterator[vm.Machine]:
 
     Left by an error, it ends what was started in the guest.
     """
-    if running.options != OWN:
+    if str(running.options):
         say(f"machine   {running.options}")
     with contextlib.ExitStack() as stack:
         connections = [
             stack.enter_context(socket.socket(fileno=fd))
             for fd in (running.monitor, *running.packets)
         ]
+        monitor = Monitor(connections[0], greeted=True)
+        if has_ended(monitor):
+            raise LabError(
+                "the kernel of the VM has ended; QEMU still has its memory",
+                hint="./lab drgn looks at it, ./lab dump FILE keeps it, ./lab boot has another VM",
+            )
         knock = running.address.knock(vm.BOOT_DEADLINE)
         from harness.machine.ssh.guest import Guest  # slow to import; the guest greets meanwhile
 
@@ -258,7 +271,7 @@ def attached(running: Running, directory: Path) -> Iterator[vm.Machine]:
         yield vm.Machine(
             guest=guest,
             address=running.address,
-            monitor=Monitor(connections[0], greeted=True),
+            monitor=monitor,
             console=ConsoleFile(running.console),
             accelerator=running.accelerator,
             packets=tuple(connections[1:]),

@@ -5,7 +5,7 @@ import os
 import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,8 @@ class Options:
     append: words for the kernel's command line, behind the lab's own.
     share: a folder of the host, which the guest has at SHARED and can't write to; "": none.
     qemu: words for QEMU's command line, behind the lab's own.
+    stays: where the guest ends, at a panic, QEMU stops and keeps its memory for a dump. The guest
+        sees nothing of it: it is in no name, and no other state.
     """
 
     cpus: int = 2
@@ -33,6 +35,7 @@ class Options:
     append: str = ""
     share: str = ""
     qemu: tuple[str, ...] = ()
+    stays: bool = False
 
     def __str__(self) -> str:
         """As the flags that ask for them; "" if there is nothing to be said."""
@@ -49,7 +52,8 @@ class Options:
     @property
     def name(self) -> str:
         """What tells these from others in a file's name; "" for the lab's own machine."""
-        return fingerprint(repr(self))[:8] if self != OWN else ""
+        seen = replace(self, stays=False)
+        return fingerprint(repr(seen))[:8] if seen != OWN else ""
 
     @property
     def can_be_saved(self) -> bool:
@@ -65,7 +69,8 @@ class Options:
         """The reverse of to_json. Raises KeyError, TypeError or ValueError for anything else."""
         words = tuple(map(str, told["qemu"]))
         cpus, memory = int(told["cpus"]), int(told["memory"])
-        return cls(cpus, memory, str(told["append"]), str(told["share"]), words)
+        append, share, stays = str(told["append"]), str(told["share"]), bool(told["stays"])
+        return cls(cpus, memory, append, share, words, stays)
 
 
 OWN = Options()  # the lab's own machine has these

@@ -125,6 +125,7 @@ def argv(spec: Spec) -> list[str]:
         "-device", f"virtio-net-pci,netdev=management,addr=0x2,romfile=,rss=on{QUIET}",
         # Another one in each QEMU: a restored kernel then seeds its random numbers anew.
         "-device", "vmgenid,guid=auto",
+        "-device", "vmcoreinfo",
     ]  # fmt: skip
     if spec.ram:
         # Private: what the guest writes never gets to the file.
@@ -152,6 +153,8 @@ def argv(spec: Spec) -> list[str]:
             f"path={_value(Path(spec.options.share))}",
             "-device", "virtio-9p-pci,fsdev=share,mount_tag=share",
         ]  # fmt: skip
+    if spec.options.stays:
+        line += ["-action", "shutdown=pause"]  # which a reboot is, by -no-reboot
     return [*line, *spec.options.qemu]
 
 
@@ -162,6 +165,7 @@ def shape(spec: Spec) -> list[str]:
     """
     taps = tuple(range(len(spec.tap_fds)))
     seen = replace(spec, monitor_fd=0, tap_fds=taps, ram=None, crowded=False)
+    seen = replace(seen, options=replace(spec.options, stays=False))
     seen = replace(seen, kernel=Path("kernel"), initramfs=Path("initramfs"))
     return argv(replace(seen, console=Path("console")))
 

@@ -92,6 +92,21 @@ class Monitor:
                 if "event" in told:
                     self._events.append(told)
 
+    def happened(self, name: str) -> bool:
+        """Whether an event of that name has come; does not wait, not for another thread either."""
+        if not self._lock.acquire(blocking=False):
+            return False
+        try:
+            while b"\n" in self._unread or select.select([self._connection], [], [], 0)[0]:
+                told = self._receive(time.monotonic() + DEADLINE, name)
+                if "event" in told:
+                    self._events.append(told)
+        except (MonitorError, ValueError, OSError):  # closed, perhaps by us
+            pass
+        finally:
+            self._lock.release()
+        return any(event["event"] == name for event in self._events)
+
     def close(self) -> None:
         """Give the connection up; QEMU goes on."""
         self._connection.close()

@@ -275,10 +275,14 @@ def _knocked(
         except GuestGone as gone:
             raise vm.failure(gone.message) from None
         console = ConsoleFile(vm.console)
+
+        def alive() -> bool:
+            stopped = spec.options.stays and monitor.happened("SHUTDOWN")
+            return vm.running() and not stopped
+
         return Machine(
-            guest, address, monitor, console, spec.accelerator, (), None, vm.pid, vm.running,
-            restored,
-        )  # fmt: skip
+            guest, address, monitor, console, spec.accelerator, (), None, vm.pid, alive, restored
+        )
 
     return log_in
 

@@ -17,9 +17,11 @@ from harness.console.scanner import Splat
 from harness.core.errors import LabError
 from harness.datapath.bpf import KEPT_ROOT, Bpf
 from harness.machine import hang, qemu
+from harness.machine.dump import dump
 from harness.machine.session import Machines
 from harness.machine.ssh.address import GuestGone
 from harness.machine.vm import Machine
+from harness.testing.names import as_file_name
 from harness.testing.watchdog import Watchdog, Why
 
 NICS = tuple(qemu.NICS)
@@ -64,8 +66,11 @@ class Equipment:
 class Dut:
     """A device under test: a machine, and what is known of it from one test to the next."""
 
-    def __init__(self, machine: Machine, equipment: Equipment, *, kept: bool) -> None:
+    def __init__(
+        self, machine: Machine, equipment: Equipment, *, kept: bool, dumps: Path | None = None
+    ) -> None:
         self.machine = machine
+        self._dumps = dumps
         self.bpf = Bpf(machine.guest, equipment.objects)
         self.watchdog = Watchdog(machine.console, machine.alive, equipment.allow)
         self._equipment = equipment
@@ -97,6 +102,8 @@ class Dut:
             complaints = [self._equipment.symbols.decode("\n".join(complaints))]
         if lost:
             complaints += [lost, f"its last command in the guest: {command}"]
+            if self._dumps:
+                complaints.append(self._dumped(self._dumps / f"{as_file_name(name)}.kdump"))
             if self.machine.alive():
                 complaints.append(self._examine(nmi=not (keep or self._kept)))
         gone = bool(lost) and not keep
@@ -138,6 +145,13 @@ class Dut:
         command = f"set -- {shlex.join((' '.join(NICS), marker))}; . /proc/self/fd/0"
         self.machine.guest.sh(command, stdin=RESET_SCRIPT, timeout=RESET_SECONDS)
 
+    def _dumped(self, file: Path) -> str:
+        try:
+            dump(self.machine.monitor, file)
+        except LabError as error:
+            return f"its memory could not be kept: {error.message}"
+        return f"its memory: ./lab drgn {file}"
+
     def _examine(self, *, nmi: bool) -> str:
         found = hang.examine(self.machine, self._equipment.symbols, nmi=nmi)
         self.watchdog.take()  # the panic that the NMI was
@@ -149,11 +163,13 @@ class Duts:
 
     fresh: each test starts on a machine that none has used, not only each module.
     keep: the guest of a test that fails stays as that left it.
+    dumps: the folder that gets the memory of guests that answer no more.
     """
 
     def __init__(self, machines: Machines, equipment: Equipment, *, fresh: bool = False) -> None:
         self.fresh = fresh
         self.keep = False
+        self.dumps: Path | None = None
         self._machines = machines
         self._equipment = equipment
         self._dut: Dut | None = None
@@ -170,7 +186,8 @@ class Duts:
         self._served.add(owner)
         machine = self._machines.current()
         if self._dut is None or self._dut.machine is not machine:
-            self._dut = Dut(machine, self._equipment, kept=self._machines.kept)
+            kept, dumps = self._machines.kept, self.dumps
+            self._dut = Dut(machine, self._equipment, kept=kept, dumps=dumps)
         return self._dut
 
     @property

@@ -8,7 +8,6 @@ guest that answers no more costs one test: the next one gets a new machine.
 
 import os
 import random
-import re
 import traceback
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
 
 pytest_plugins = ("harness.testing.evidence",)
 
-NAME_LENGTH = 120  # characters, most of a byte; a file system takes 255 bytes
 DEADLINE = 60.0  # seconds for a test; the marker `deadline` gives more
 
 
@@ -108,11 +106,6 @@ def _of_itself(item: pytest.Item, failure: BaseException | None) -> list[str]:
     return (
         [f"--- the test was at {item.location[0]}:{own[-1].lineno}: {own[-1].line}"] if own else []
     )
-
-
-def as_file_name(nodeid: str) -> str:
-    """What a test is called, as a file's name to which something is added; its end, if long."""
-    return re.sub(r"[^\w.-]+", "_", nodeid)[-NAME_LENGTH:]
 
 
 @pytest.fixture(scope="session")

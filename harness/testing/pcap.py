@@ -10,7 +10,8 @@ import pytest
 from harness.machine import qemu
 from harness.machine.qmp import MonitorError
 from harness.machine.vm import Machine
-from harness.testing.fixtures import DUT, as_file_name
+from harness.testing.fixtures import DUT
+from harness.testing.names import as_file_name
 
 # https://www.ietf.org/archive/id/draft-ietf-opsawg-pcap-04.html: the file's header, a record's.
 FILE = struct.Struct("<IHHiIII")

@@ -114,12 +114,14 @@ def guest(
     fresh: bool = False,
     keep: bool = False,
     pcap: bool = False,
+    dump: bool = False,
 ) -> None:
     """Run the quick guest tests, or those that pytest's arguments choose.
 
     fresh: each test gets a machine of its own, not each module.
     keep: end at the first failure, and keep its guest as it is until Ctrl-C.
     pcap: keep what went over the NICs while a test ran that failed.
+    dump: keep the memory of a guest that panicked or answers no more.
     junit, html: files that get a report. A CI that shows a summary gets one, too.
     bare: on the base without the series, where tests fail but for those marked unchanged.
     options: of the machines; those of the one that boot left are said there.
@@ -127,10 +129,10 @@ def guest(
     nothing of what was named is there.
     """
     selection = Selection.load()
-    for other, given in (("--bare", bare), ("--fresh", fresh), (str(options), options != OWN)):
+    for other, given in (("--bare", bare), ("--fresh", fresh), (str(options), str(options))):
         if here and given:
             raise BadCall(f"--here and {other} exclude each other")
-    if options != OWN:
+    if str(options):
         say(f"machine   {options}")
     if bare:
         selection = replace(selection, bare=True)
@@ -139,17 +141,22 @@ def guest(
     junits = [f"--junit-xml={junit}"] if junit else []
     chosen = bare or named(arguments) or any(word.startswith(CHOOSES) for word in arguments)
     quick = [] if chosen else ["-m", "not slow"]
-    at_once = 0 if here or keep or pcap else side_by_side(arguments)
-    frames = build_root() / "pcap"
+    at_once = 0 if here or keep or pcap or dump else side_by_side(arguments)
+    frames, dumps = build_root() / "pcap", build_root() / "dump"
     with contextlib.ExitStack() as stack:
         if pcap:
             stack.enter_context(locked(frames, "keeps frames"))
+        if dump:
+            stack.enter_context(locked(dumps, "keeps memory"))
+            _empty(dumps)
+            options = replace(options, stays=True)
         machines = booted_machine(selection) if here else own_machines(selection, at_once, options)
         testbed = stack.enter_context(machines)
         reports = [report.Report(provenance(selection))] if wanted else []
         looks = [Pcap(frames)] if pcap else []
         try:
             testbed.duts.fresh, testbed.duts.keep = fresh, keep
+            testbed.duts.dumps = dumps if dump else None
             words = [*junits, *quick, *(["--maxfail=1"] if keep else []), "-n", str(at_once)]
             plugins = [*reports, *looks]
             passed = run_tests(testbed, [*arguments, *words], *plugins, bare=bare, at_once=at_once)
@@ -160,6 +167,11 @@ def guest(
             _hold(testbed.duts.machine)
     if not passed:
         raise TestsFailed("not all tests passed")
+
+
+def _empty(directory: Path) -> None:
+    for old in directory.glob("*.kdump"):
+        old.unlink()
 
 
 def _hold(machine: Machine | None) -> None:

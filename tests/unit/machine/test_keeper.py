@@ -32,7 +32,7 @@ ANSWER: dict[str, object] = {
     "address": {"host": "h", "port": 3, "key": "k", "host_key": "hk"},
     "console": "/c",
     "accelerator": {"name": "tcg", "cpu": "c", "reason": "r"},
-    "options": {"cpus": 4, "memory": 512, "append": "", "share": "", "qemu": []},
+    "options": {"cpus": 4, "memory": 512, "append": "", "share": "", "qemu": [], "stays": True},
     "no_tap": "",
     "restored": True,
     "remark": "",

@@ -2,7 +2,6 @@
 """What a user may ask of a machine, in the words of flags, and what QEMU is told then."""
 
 import json
-import shlex
 from dataclasses import replace
 from pathlib import Path
 

@@ -40,6 +40,7 @@ WITHOUT_TAPS = [
     *("-netdev", "user,id=management,restrict=on,ipv6=off,hostfwd=tcp:127.0.0.1:0-:22"),
     *("-device", "virtio-net-pci,netdev=management,addr=0x2,romfile=,rss=on,guest_announce=off"),
     *("-device", "vmgenid,guid=auto"),
+    *("-device", "vmcoreinfo"),
 ]
 TAPS = [
     *("-netdev", "tap,id=eth1,fd=9,vhost=off"),
