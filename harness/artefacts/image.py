@@ -84,7 +84,8 @@ def image(layout: Layout, kernel: Kernel, tools: Tools) -> Image:
     programs = {name: _located(name, tools) for name in _program_names()}
     loaded = sorted(path for path in programs.values() if path != tools.bpftool)
     read = (Path(__file__), SOURCES, client.client, tools.bpftool, kernel.gen_init_cpio)
-    wanted = artefact.fingerprint(*read, client.host_public, *map(str, loaded))
+    of_modules = kernel.fingerprint if kernel.modules else ""
+    wanted = artefact.fingerprint(*read, client.host_public, of_modules, *map(str, loaded))
 
     def fill(path: Path) -> list[Path]:
         log = layout.log("image")
@@ -92,7 +93,7 @@ def image(layout: Layout, kernel: Kernel, tools: Tools) -> Image:
             staged = path / "staged"
             staged.mkdir()
             found = sorted({lib for each in programs.values() for lib in libraries(each)})
-            _render(staged, programs, found, client.client.parent)
+            _render(staged, programs, found, client.client.parent, kernel.modules)
             archive = path / "initramfs.cpio"
             run(
                 [kernel.gen_init_cpio, "-t", "0", staged / "initramfs"],
@@ -130,7 +131,11 @@ def _located(name: str, tools: Tools) -> Path:
 
 
 def _render(
-    staged: Path, programs: dict[str, Path], libraries: Sequence[Path], keys_dir: Path
+    staged: Path,
+    programs: dict[str, Path],
+    libraries: Sequence[Path],
+    keys_dir: Path,
+    modules: Path | None,
 ) -> None:
     """Write the initramfs' list and what it names into `staged`.
 
@@ -151,6 +156,9 @@ def _render(
     (staged / "rcS").write_text(environment.get_template("rcS.j2").render(network=Network()))
     files = [(f"/bin/{name}", str(path)) for name, path in sorted(programs.items())]
     files += [(str(lib), str(lib.resolve())) for lib in libraries]
+    if modules:
+        found = (path for path in modules.rglob("*") if path.is_file())
+        files += [(f"/{path.relative_to(modules)}", str(path)) for path in sorted(found)]
     applets = run([programs["busybox"], "--list"], deadline=10).split()
     mounts = ("/dev", "/proc", "/sys", "/tmp", "/run", "/root", "/etc", "/etc/dropbear", "/var/log")
     wanted = {PurePosixPath(path) for path in mounts}

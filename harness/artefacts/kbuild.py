@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness.artefacts import inputs, kconfig, stale
+from harness.artefacts import inputs, kconfig, modules, stale
 from harness.artefacts.make import make
 from harness.artefacts.symbols import Symbols
 from harness.core import artefact
@@ -64,6 +64,12 @@ class Kernel:
     fingerprint: str
 
     @property
+    def modules(self) -> Path | None:
+        """What goes to /lib/modules in the guest, None without modules."""
+        folder = self.gen_init_cpio.parents[1] / modules.INSTALLED
+        return folder if folder.exists() else None
+
+    @property
     def most_cpus(self) -> int:
         """That it can have, by its configuration."""
         config = self.gen_init_cpio.parents[1] / ".config"
@@ -72,7 +78,8 @@ class Kernel:
     @property
     def symbols(self) -> Symbols:
         """What decodes its reports."""
-        return Symbols(self.vmlinux, self.tree)
+        objects = self.gen_init_cpio.parents[1]
+        return Symbols(self.vmlinux, self.tree, modules.objects(objects) if self.modules else {})
 
 
 def kernel(
@@ -98,10 +105,16 @@ def kernel(
     log = layout.log("kernel")
     with step("kernel", "building", total=objects if fresh else 0) as current:
         count = _counter(current)
+        has_modules = kconfig.parse((obj / ".config").read_text()).get("MODULES") == "y"
+        targets = ["vmlinux", "modules"] if has_modules else ["vmlinux"]
         try:
-            _make(layout, tree, ["vmlinux"], log, BUILD_DEADLINE, count)
+            _make(layout, tree, targets, log, BUILD_DEADLINE, count)
         except CommandFailed as error:
             raise _first_error(error) from None
+        modules.remove(obj)
+        if has_modules:
+            _make(layout, tree, modules.INSTALL, log, BUILD_DEADLINE)
+            modules.index(obj, log)
         current.note = f"{count.seen} objects"
     places = inputs.learn(obj, tree)
     found = {*listing, *(inputs.listing(tree, places - known) if known else ())}
@@ -112,7 +125,8 @@ def kernel(
     if _options(made_of, asked) != _options(listing, asked):
         _configured(layout, _options(made_of, asked))
     stale.end(obj, [*made_of, *_toolchain()])
-    artefact.stamp(obj, wanted, (built.vmlinux, built.gen_init_cpio))
+    files = [built.vmlinux, built.gen_init_cpio, *filter(None, [built.modules])]
+    artefact.stamp(obj, wanted, files)
     return replace(built, fingerprint=wanted)
 
 
@@ -221,6 +235,7 @@ def _configure(layout: Layout, tree: Path, fragments: tuple[Path, ...], options:
     there = config.exists() and stamp.exists()
     if there and stamp.read_text() == artefact.fingerprint(options, config):
         return
+    kconfig.refuse_modules_alone(fragments)
     asked: dict[str, str] = {}
     for path in fragments:
         asked |= kconfig.read_fragment(path)

@@ -69,6 +69,25 @@ def read_fragment(path: Path) -> dict[str, str]:
     return options
 
 
+def refuse_modules_alone(fragments: Sequence[Path]) -> None:
+    """Raise BadCall for modules that are asked for where MODULES is not: with the lines.
+
+    `make olddefconfig` would make each of them n, or y.
+    """
+    lines: dict[str, tuple[str, str]] = {}  # by option, where it is set last, and to what
+    for path in fragments:
+        for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
+            lines |= {
+                name: (f"{path}, line {number}", value) for name, value in parse(line).items()
+            }
+    alone = [f"{place}: CONFIG_{name}=m" for name, (place, value) in lines.items() if value == "m"]
+    if alone and lines.get("MODULES", ("", ""))[1] != "y":
+        raise BadCall(
+            "modules of a kernel that has none:\n  " + "\n  ".join(alone),
+            hint="CONFIG_MODULES=y in the same fragment, or =y instead of =m",
+        )
+
+
 def dropped(wanted: Mapping[str, str], result: Mapping[str, str], tree: Path) -> list[Dropped]:
     """What is in `wanted` and not in `result`, each with the reason found in the tree's Kconfig."""
     lost = {name: value for name, value in wanted.items() if result.get(name, "n") != value}

@@ -8,8 +8,8 @@ addr2line.
 import itertools
 import os
 import re
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.core.errors import LabError
@@ -17,41 +17,47 @@ from harness.core.run import run
 
 DECODE_DEADLINE = 20.0  # seconds
 _PLACE = re.compile(r"(?<=[( ])/[^\s:()]+(?=:\d+)")
-# With offset and size, at a line's end; behind it there would be the name of its module.
-_SYMBOL = re.compile(r"([\w.$]+)\+(0x[0-9a-f]+)/(0x[0-9a-f]+)(?=\)?$)", re.MULTILINE)
+# With offset and size, at a line's end; behind it the name of its module, and its build ID.
+_SYMBOL = re.compile(
+    r"([\w.$]+)\+(0x[0-9a-f]+)/(0x[0-9a-f]+)(?: \[(\w+)(?: [0-9a-f]+)?\])?(?=\)?$)", re.MULTILINE
+)
 # What the kernel itself lists (scripts/mksysmap), by which it tells a function's size.
 _LISTED = re.compile(r"[0-9a-f]+ [^aNUw] (?!\$|\.L|__crc_|__kstrtab|__kcfi_typeid_)")
 
 
 @dataclass(frozen=True)
 class Symbols:
-    """A kernel's image with its debug information, and the tree that it was built from."""
+    """A kernel's image with its debug information, and the tree that it was built from.
+
+    modules: by name, objects with theirs.
+    """
 
     vmlinux: Path
     tree: Path
+    modules: Mapping[str, Path] = field(default_factory=dict)
 
     def decode(self, text: str) -> str:
         """The text with file and line behind each symbol; where that fails, as it is, and why."""
         found = list(_SYMBOL.finditer(text))
         if not found:
             return text
+        of: dict[str, list[re.Match[str]]] = {}
+        for symbol in found:
+            of.setdefault(symbol[4] or "", []).append(symbol)
+        known: dict[str, list[tuple[str, str]]] = {}
         try:
-            starts = self._starts({symbol[1] for symbol in found})
-            addresses = {}
-            for symbol in found:
-                places = starts.get(symbol[1], {})
-                # Of functions with the same name, the one that is as long; else the first.
-                start = places.get(int(symbol[3], 16), next(iter(places.values()), None))
-                if start is not None:
-                    addresses[symbol[0]] = f"{start + int(symbol[2], 16):x}"
-            known = self._places(list(dict.fromkeys(addresses.values())))
+            for module, symbols in of.items():
+                image = self.modules.get(module) if module else self.vmlinux
+                known |= _decoded(image, symbols) if image else {}
         except (LabError, OSError) as error:
             return f"{text}\n(without file and line: {error})"
 
         def decoded(symbol: re.Match[str]) -> str:
-            parts = known.get(addresses.get(symbol[0], ""), [])
+            parts = known.get(symbol[0], [])
             places = " ".join(place for _, place in parts)
-            return f"{symbol[1]} ({places})" if parts and places != "??:0" else symbol[0]
+            module = f" [{symbol[4]}]" if symbol[4] else ""
+            told = parts and places != "??:0"
+            return f"{symbol[1]} ({places}){module}" if told else symbol[0]
 
         return self._in_tree(_SYMBOL.sub(decoded, text))
 
@@ -61,7 +67,7 @@ class Symbols:
         if not wanted or not self.vmlinux.exists():
             return {}
         try:
-            known = self._places(wanted)
+            known = _places(self.vmlinux, wanted)
         except LabError:
             return {}
         named = {}
@@ -71,35 +77,6 @@ class Symbols:
                 places = self._in_tree(" ".join(["", *(place for _, place in parts)])).lstrip()
                 named[address] = f"{function} ({places})"
         return named
-
-    def _starts(self, names: Collection[str]) -> dict[str, dict[int, int]]:
-        """By size, where the functions of each name begin.
-
-        From the image itself: the map beside it is written anew by the next build.
-        """
-        printed = run(["nm", "-n", self.vmlinux], deadline=DECODE_DEADLINE)
-        table = [line for line in printed.splitlines() if _LISTED.match(line)]
-        starts: dict[str, dict[int, int]] = {}
-        for line, following in itertools.pairwise([*table, ""]):
-            address, kind, name = line.split(" ", 2)
-            if name in names and kind in "tTwW":
-                start = int(address, 16)
-                size = int(following.partition(" ")[0] or "0", 16) - start
-                starts.setdefault(name, {}).setdefault(size, start)
-        return starts
-
-    def _places(self, addresses: list[str]) -> dict[str, list[tuple[str, str]]]:
-        """By address, function and place, from what is inlined outwards. Raises LabError."""
-        if not addresses:
-            return {}
-        argv = ["addr2line", "-a", "-f", "-i", "-e", str(self.vmlinux), *addresses]
-        output = run(argv, deadline=DECODE_DEADLINE)
-        parts = re.split(r"^0x[0-9a-f]+\n", output, flags=re.MULTILINE)[1:]
-        if len(parts) != len(addresses):
-            raise LabError(f"addr2line said {len(parts)} places of {len(addresses)}")
-        lines = (part.splitlines() for part in parts)
-        told = (list(zip(each[::2], each[1::2], strict=False)) for each in lines)
-        return dict(zip(addresses, told, strict=True))
 
     def _in_tree(self, text: str) -> str:
         """The text with places as files of the tree.
@@ -113,3 +90,48 @@ class Symbols:
             return next((str(tail) for tail in tails if (self.tree / tail).is_file()), place[0])
 
         return _PLACE.sub(relative, text)
+
+
+def _decoded(image: Path, symbols: Sequence[re.Match[str]]) -> dict[str, list[tuple[str, str]]]:
+    """By a symbol's whole text: function and place, from what is inlined outwards."""
+    starts = _starts(image, {symbol[1] for symbol in symbols})
+    addresses = {}
+    for symbol in symbols:
+        places = starts.get(symbol[1], {})
+        # Of functions with the same name, the one that is as long; else the first.
+        start = places.get(int(symbol[3], 16), next(iter(places.values()), None))
+        if start is not None:
+            addresses[symbol[0]] = f"{start + int(symbol[2], 16):x}"
+    known = _places(image, list(dict.fromkeys(addresses.values())))
+    return {text: known[address] for text, address in addresses.items()}
+
+
+def _starts(image: Path, names: Collection[str]) -> dict[str, dict[int, int]]:
+    """By size, where the functions of each name begin; in a module, in their section.
+
+    From the image itself: the map beside it is written anew by the next build.
+    """
+    printed = run(["nm", "-n", image], deadline=DECODE_DEADLINE)
+    table = [line for line in printed.splitlines() if _LISTED.match(line)]
+    starts: dict[str, dict[int, int]] = {}
+    for line, following in itertools.pairwise([*table, ""]):
+        address, kind, name = line.split(" ", 2)
+        if name in names and kind in "tTwW":
+            start = int(address, 16)
+            size = int(following.partition(" ")[0] or "0", 16) - start
+            starts.setdefault(name, {}).setdefault(size, start)
+    return starts
+
+
+def _places(image: Path, addresses: list[str]) -> dict[str, list[tuple[str, str]]]:
+    """By address, function and place, from what is inlined outwards. Raises LabError."""
+    if not addresses:
+        return {}
+    argv = ["addr2line", "-a", "-f", "-i", "-e", str(image), *addresses]
+    output = run(argv, deadline=DECODE_DEADLINE)
+    parts = re.split(r"^0x[0-9a-f]+\n", output, flags=re.MULTILINE)[1:]
+    if len(parts) != len(addresses):
+        raise LabError(f"addr2line said {len(parts)} places of {len(addresses)}")
+    lines = (part.splitlines() for part in parts)
+    told = (list(zip(each[::2], each[1::2], strict=False)) for each in lines)
+    return dict(zip(addresses, told, strict=True))

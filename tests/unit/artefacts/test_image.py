@@ -21,7 +21,10 @@ def listed(tmp_path: Path) -> list[list[str]]:
     programs = {"busybox": busybox, "dash": Path("/bin/dash"), "ip": Path("/sbin/ip")}
     staged, keys = tmp_path / "staged", tmp_path / "keys"
     staged.mkdir()
-    image._render(staged, programs, [LIBRARY], keys)
+    module = tmp_path / "modules/lib/modules/6.12/kernel/bonding.ko"
+    module.parent.mkdir(parents=True)
+    module.write_text("a module")
+    image._render(staged, programs, [LIBRARY], keys, tmp_path / "modules")
     lines = (staged / "initramfs").read_text().splitlines()
     return [line.split() for line in lines if line]
 
@@ -33,6 +36,7 @@ def test_each_thing_is_there_once_and_behind_its_folder(listed: list[list[str]])
         assert str(Path(path).parent) in seen, path
         seen.append(path)
     assert {"/bin/ip", "/bin/dash", str(LIBRARY), "/etc/rcS", "/dev/console"} <= set(seen)
+    assert "/lib/modules/6.12/kernel/bonding.ko" in seen
 
 
 def test_an_applet_is_not_in_the_place_of_a_program(listed: list[list[str]]) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.artefacts.kconfig import dropped, parse, read_fragment
+from harness.artefacts.kconfig import dropped, parse, read_fragment, refuse_modules_alone
 from harness.core.errors import BadCall
 
 KCONFIG = """\
@@ -266,3 +266,24 @@ def test_a_fragment_is_read(tmp_path: Path) -> None:
     fragment = tmp_path / "my.config"
     fragment.write_text("# mine\n\nCONFIG_NET=y\n# CONFIG_USB is not set\n")
     assert read_fragment(fragment) == {"NET": "y", "USB": "n"}
+
+
+@pytest.mark.parametrize("text", ["CONFIG_MODULES=y\n", ""])
+@pytest.mark.parametrize("own", ["CONFIG_MODULES=n\n", "# CONFIG_MODULES is not set\n", ""])
+def test_modules_want_a_kernel_with_modules(tmp_path: Path, own: str, text: str) -> None:
+    lab, user = tmp_path / "config", tmp_path / "fragment"
+    lab.write_text(f"{own}CONFIG_BONDING=y\n")
+    user.write_text(f"CONFIG_VETH=m\nCONFIG_BONDING=m\n{text}CONFIG_VETH=y\n")
+    if text:
+        refuse_modules_alone([lab, user])
+        return
+    with pytest.raises(BadCall) as caught:
+        refuse_modules_alone([lab, user])
+    assert caught.value.message.splitlines()[1:] == [f"  {user}, line 2: CONFIG_BONDING=m"]
+    assert "CONFIG_MODULES=y" in caught.value.hint
+
+
+def test_who_wants_no_module_needs_none(tmp_path: Path) -> None:
+    (tmp_path / "config").write_text("CONFIG_BONDING=m\n")
+    (tmp_path / "fragment").write_text("CONFIG_BONDING=y\n")
+    refuse_modules_alone([tmp_path / "config", tmp_path / "fragment"])
