@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.artefacts.bpftool import Tools
-from harness.artefacts.kbuild import Kernel
+from harness.artefacts.kernel import Kernel
 from harness.core import artefact, host
 from harness.core.environment import COMPILER
 from harness.core.errors import LabError
@@ -19,7 +19,11 @@ SOURCES = ROOT / "bpf-progs"
 WARNINGS = ("-Wall", "-Werror")
 COMPILERS = ("clang", "gcc", "as", "ld")
 # -mcpu=v3 is what the oldest supported clang, 14, can do best.
-CLANG = ("clang", "-O2", "-g", "-target", "bpf", "-mcpu=v3", "-D__TARGET_ARCH_x86", *WARNINGS)
+# -fms-extensions: from Linux 7 on vmlinux.h has structs whose first member is another struct.
+CLANG = (
+    *("clang", "-O2", "-g", "-target", "bpf", "-mcpu=v3", "-D__TARGET_ARCH_x86", *WARNINGS),
+    *("-fms-extensions", "-Wno-microsoft-anon-tag"),
+)
 GCC = ("gcc", "-O2", *WARNINGS)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from harness.artefacts.bpftool import Tools
-from harness.artefacts.kbuild import Kernel
+from harness.artefacts.kernel import Kernel
 from harness.core import artefact, private
 from harness.core.errors import LabError
 from harness.core.host import find, libraries

@@ -4,23 +4,21 @@
 import re
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-from harness.artefacts import inputs, kconfig, modules, stale
+from harness.artefacts import inputs, kconfig, modules, stale, toolchain
+from harness.artefacts.kernel import Kernel
 from harness.artefacts.make import make
-from harness.artefacts.symbols import Symbols
 from harness.core import artefact
 from harness.core.errors import BadCall, LabError
-from harness.core.host import find, require_space
-from harness.core.progress import Step, step
+from harness.core.host import require_space
+from harness.core.progress import Step, say, step
 from harness.core.run import CommandFailed
 from harness.core.workspace import Layout
 
 BUILD_DEADLINE = 3600.0  # seconds; 6 to 9 minutes were seen on 2 cores
 CONFIG_DEADLINE = 600.0  # seconds; 3 on idle processors, over 120 were seen on loaded ones
-LINKER = "ld.lld"  # half of the work of GNU ld, and on all processors
-TOOLCHAIN = ("gcc", "as", LINKER, "pahole")
 # Files that decide what tinyconfig and olddefconfig give.
 OPTIONS = re.compile(r"/Kconfig|/configs/|^\./scripts/")
 CONFIGURED = ".lab-configured"
@@ -36,7 +34,6 @@ COMPILED = re.compile(r"^\s+(?:CC|AS)\s")
 KCFLAGS = "-gno-variable-location-views -gno-statement-frontiers"
 SETTINGS = {
     "ARCH": "x86",
-    "LD": LINKER,
     "KCFLAGS": KCFLAGS,
     # The same tree gives the same kernel, byte for byte, and ccache keeps hitting.
     "KBUILD_BUILD_TIMESTAMP": "2000-01-01 00:00:00 UTC",
@@ -50,57 +47,28 @@ SETTINGS = {
 EDITED = {"CCACHE_DEPEND": "1"}
 
 
-@dataclass(frozen=True)
-class Kernel:
-    """A built kernel, and what it was built from.
-
-    vmlinux: with symbols and BTF; also what QEMU boots, by its PVH entry: a bzImage takes a second
-        more to make, and has to unpack itself under TCG.
-    """
-
-    vmlinux: Path
-    gen_init_cpio: Path
-    tree: Path
-    fingerprint: str
-
-    @property
-    def modules(self) -> Path | None:
-        """What goes to /lib/modules in the guest, None without modules."""
-        folder = self.gen_init_cpio.parents[1] / modules.INSTALLED
-        return folder if folder.exists() else None
-
-    @property
-    def most_cpus(self) -> int:
-        """That it can have, by its configuration."""
-        config = self.gen_init_cpio.parents[1] / ".config"
-        return int(kconfig.parse(config.read_text()).get("NR_CPUS", "1"))
-
-    @property
-    def symbols(self) -> Symbols:
-        """What decodes its reports."""
-        objects = self.gen_init_cpio.parents[1]
-        return Symbols(self.vmlinux, self.tree, modules.objects(objects) if self.modules else {})
-
-
 def kernel(
     layout: Layout,
     tree: Path,
     fragments: tuple[Path, ...],
     objects: int,
+    *,
+    lenient: bool = False,
 ) -> Kernel:
     """Have the kernel of a tree built with fragments merged over tinyconfig.
 
     objects: compiler runs to expect of a build from nothing, for the bar.
+    lenient: it may lack what the fragments say that a kernel may.
     Raises DoesNotBuild, also for an option that was asked for and dropped.
     """
     obj = layout.objects
-    asked, known = _asked(tree, fragments), inputs.known(obj)
+    asked, known = _asked(layout, tree, fragments), inputs.known(obj)
     listing = stale.look(obj, tree)
     wanted = artefact.fingerprint("\n".join(listing), asked)
     built = Kernel(obj / "vmlinux", obj / "usr/gen_init_cpio", tree, wanted)
     if artefact.is_current(obj, wanted):
         return built
-    _prepare(layout, tree, fragments, listing)
+    _prepare(layout, tree, fragments, listing, lenient=lenient)
     fresh = not (obj / "vmlinux.o").exists()
     log = layout.log("kernel")
     with step("kernel", "building", total=objects if fresh else 0) as current:
@@ -124,7 +92,7 @@ def kernel(
     wanted = artefact.fingerprint("\n".join(made_of), asked)
     if _options(made_of, asked) != _options(listing, asked):
         _configured(layout, _options(made_of, asked))
-    stale.end(obj, [*made_of, *_toolchain()])
+    stale.end(obj, [*made_of, *_toolchain(layout, tree)])
     files = [built.vmlinux, built.gen_init_cpio, *filter(None, [built.modules])]
     artefact.stamp(obj, wanted, files)
     return replace(built, fingerprint=wanted)
@@ -158,14 +126,15 @@ def compile_strictly(
     except CommandFailed as error:
         if not isinstance(_first_error(error), DoesNotBuild):
             raise
-    stale.end(layout.objects, [*listing, *_toolchain()])
+    stale.end(layout.objects, [*listing, *_toolchain(layout, tree)])
     return "".join(words)
 
 
-def _asked(tree: Path, fragments: tuple[Path, ...]) -> str:
+def _asked(layout: Layout, tree: Path, fragments: tuple[Path, ...]) -> str:
     """A fingerprint of what a kernel depends on besides its tree's files."""
     texts = (path.read_bytes() for path in fragments)
-    return artefact.fingerprint(str(tree), *_toolchain(), *map(repr, SETTINGS.items()), *texts)
+    tools, settings = _toolchain(layout, tree), _settings(layout, tree)
+    return artefact.fingerprint(str(tree), *tools, *settings, *texts)
 
 
 def _options(listing: Sequence[str], asked: str) -> str:
@@ -174,13 +143,19 @@ def _options(listing: Sequence[str], asked: str) -> str:
 
 
 def _prepare(
-    layout: Layout, tree: Path, fragments: tuple[Path, ...], listing: Sequence[str]
+    layout: Layout,
+    tree: Path,
+    fragments: tuple[Path, ...],
+    listing: Sequence[str],
+    *,
+    lenient: bool = False,
 ) -> None:
     """Have everything ready for make: what it may not keep is removed, .config is made."""
     require_space(layout.root, 2.0, "building a kernel")
     (layout.objects / artefact.STAMP).unlink(missing_ok=True)
-    stale.begin(layout.objects, tree, [*listing, *_toolchain()])
-    _configure(layout, tree, fragments, _options(listing, _asked(tree, fragments)))
+    stale.begin(layout.objects, tree, [*listing, *_toolchain(layout, tree)])
+    options = _options(listing, _asked(layout, tree, fragments))
+    _configure(layout, tree, fragments, options, lenient=lenient)
 
 
 def _ccache(layout: Layout) -> dict[str, str]:
@@ -202,7 +177,7 @@ def _make(
     deadline: float = CONFIG_DEADLINE,
     on_line: Callable[[str], None] | None = None,
 ) -> None:
-    settings = [f"O={layout.objects}", *(f"{name}={value}" for name, value in SETTINGS.items())]
+    settings = [f"O={layout.objects}", *_settings(layout, tree)]
     settings += ["CC=ccache gcc"] if shutil.which("ccache") else []
     env = _ccache(layout)
     try:
@@ -217,13 +192,20 @@ def _make(
         raise
 
 
-def _toolchain() -> list[str]:
+def _settings(layout: Layout, tree: Path) -> list[str]:
+    settings = {**SETTINGS, "LD": toolchain.linker(tree, layout.root)}
+    return [f"{name}={value}" for name, value in settings.items()]
+
+
+def _toolchain(layout: Layout, tree: Path) -> list[str]:
     """What makes the kernel, as files: an upgrade of one of them makes another kernel."""
-    programs = [place.resolve() for name in TOOLCHAIN if (place := find(name))]
-    return [f"{path} {path.stat().st_mtime_ns} {path.stat().st_size}" for path in programs]
+    linker = toolchain.linker(tree, layout.root)
+    return toolchain.identities([*toolchain.PROGRAMS, linker])
 
 
-def _configure(layout: Layout, tree: Path, fragments: tuple[Path, ...], options: str) -> None:
+def _configure(
+    layout: Layout, tree: Path, fragments: tuple[Path, ...], options: str, *, lenient: bool = False
+) -> None:
     """Have .config made of tinyconfig and the fragments, unless it is what these options gave.
 
     options: a fingerprint of all that .config depends on. It takes 3 s, a tenth of which is
@@ -244,6 +226,12 @@ def _configure(layout: Layout, tree: Path, fragments: tuple[Path, ...], options:
     config.write_text("\n".join(merged))
     _make(layout, tree, ["olddefconfig"], log)
     lost = kconfig.dropped(asked, kconfig.parse(config.read_text()), tree)
+    if lenient:
+        spare = set[str]().union(*map(kconfig.may_lack, fragments))
+        lacking = [option.name for option in lost if option.name in spare]
+        if lacking:
+            say(f"config    this kernel has no {', '.join(lacking)}")
+        lost = [option for option in lost if option.name not in spare]
     if lost:
         raise DoesNotBuild(
             "options that were asked for were dropped:\n  " + "\n  ".join(map(str, lost)),

@@ -24,6 +24,7 @@ from harness.core.errors import BadCall
 
 SET = re.compile(r"^CONFIG_(\w+)=(.*)$")
 UNSET = re.compile(r"^# CONFIG_(\w+) is not set$")
+SPARE = "another kernel may lack"
 # What an option of the tree has that nothing gives a value (scripts/kconfig/symbol.c).
 DEFAULTS = {"bool": "n", "tristate": "n", "int": "0", "hex": "0x0", "string": ""}
 
@@ -67,6 +68,18 @@ def read_fragment(path: Path) -> dict[str, str]:
             )
         options |= found
     return options
+
+
+def may_lack(path: Path) -> set[str]:
+    """The options of a fragment that another kernel may lack: its sections say so themselves.
+
+    A section ends with an empty line; a comment with SPARE in it makes it one of these.
+    """
+    names: set[str] = set()
+    for section in path.read_text(errors="replace").split("\n\n"):
+        if any(line.startswith("#") and SPARE in line for line in section.splitlines()):
+            names |= parse(section).keys()
+    return names
 
 
 def refuse_modules_alone(fragments: Sequence[Path]) -> None:

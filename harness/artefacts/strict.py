@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.artefacts import kbuild
+from harness.artefacts.kernel import Kernel
 from harness.artefacts.source import BASE_TAG
 from harness.core import artefact
 from harness.core.errors import LabError, TestsFailed
@@ -43,7 +44,7 @@ def own_objects(tree: Path, sources: Sequence[Path]) -> tuple[Path, ...]:
 
 
 def check(
-    layout: Layout, kernel: kbuild.Kernel, fragments: tuple[Path, ...], sources: tuple[Path, ...]
+    layout: Layout, kernel: Kernel, fragments: tuple[Path, ...], sources: tuple[Path, ...]
 ) -> None:
     """Compile these files with W=1; on the base they have no warning. TestsFailed for one.
 

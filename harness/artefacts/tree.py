@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.artefacts import kbuild, patches, scratch_tree, source
+from harness.artefacts.kernel import Kernel
 from harness.core import git
 from harness.core.errors import BadCall
 from harness.core.progress import say
@@ -12,7 +13,7 @@ from harness.core.run import CommandFailed
 from harness.core.workspace import Base, Lane, Layout, Selection, unfit
 
 
-def kernel(selection: Selection, tree: Path) -> kbuild.Kernel:
+def kernel(selection: Selection, tree: Path) -> Kernel:
     """Have the kernel of a selection built from its tree; the caller holds the build lock."""
     layout = Layout.of(selection)
     layout.variant.mkdir(parents=True, exist_ok=True)
@@ -22,7 +23,8 @@ def kernel(selection: Selection, tree: Path) -> kbuild.Kernel:
         fragments.append(base.series_dir / f"config.{selection.lane}")
     if selection.fragment:
         fragments.append(_user_fragment(selection.fragment))
-    return kbuild.kernel(layout, tree, tuple(fragments), base.objects)
+    lenient = selection.tree is not None
+    return kbuild.kernel(layout, tree, tuple(fragments), base.objects, lenient=lenient)
 
 
 def source_tree(selection: Selection) -> Path:

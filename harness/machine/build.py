@@ -4,7 +4,8 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness.artefacts import bpf_programs, bpftool, image, kbuild, tree
+from harness.artefacts import bpf_programs, bpftool, image, tree
+from harness.artefacts.kernel import Kernel
 from harness.core import artefact, host
 from harness.core.errors import BadCall
 from harness.core.workspace import Layout, Selection
@@ -21,7 +22,7 @@ class Artefacts:
     """What a machine is made of, all of it current."""
 
     selection: Selection
-    kernel: kbuild.Kernel
+    kernel: Kernel
     programs: bpf_programs.Programs
     image: image.Image
     accelerator: qemu.Accelerator
@@ -71,6 +72,14 @@ class Artefacts:
         )  # fmt: skip
 
 
+def _tools(selection: Selection, layout: Layout, linux: Path) -> bpftool.Tools:
+    """bpftool and libbpf: of the base, whatever the tree: what the lab was tried with."""
+    if not selection.tree:
+        return bpftool.tools(layout, linux)
+    base = Selection(selection.base)
+    return bpftool.tools(Layout.of(base), tree.source_tree(base))
+
+
 def build(selection: Selection) -> Artefacts:
     """Have everything of a selection built; what is current is not made again.
 
@@ -80,7 +89,7 @@ def build(selection: Selection) -> Artefacts:
     layout = Layout.of(selection)
     linux = tree.source_tree(selection)
     built = tree.kernel(selection, linux)
-    tools = bpftool.tools(layout, linux)
+    tools = _tools(selection, layout, linux)
     programs = bpf_programs.programs(layout, built, tools)
     guest_image = image.image(layout, built, tools)
     chosen = accelerator.find_out(layout.root, built.vmlinux, guest_image.initramfs)

@@ -141,7 +141,8 @@ def guest(
     junits = [f"--junit-xml={junit}"] if junit else []
     chosen = bare or named(arguments) or any(word.startswith(CHOOSES) for word in arguments)
     quick = [] if chosen else ["-m", "not slow"]
-    at_once = 0 if here or keep or pcap or dump else side_by_side(arguments)
+    alone = here or keep or pcap or dump or selection.tree
+    at_once = 0 if alone else side_by_side(arguments)
     frames, dumps = build_root() / "pcap", build_root() / "dump"
     with contextlib.ExitStack() as stack:
         if pcap:

@@ -4,6 +4,7 @@
 import pytest
 
 from harness.console.allowlist import AllowList
+from harness.core.progress import say
 from harness.core.workspace import ROOT
 from harness.datapath.bpf import BpfError
 from harness.datapath.topology import CaptureError
@@ -11,6 +12,7 @@ from harness.machine.build import Artefacts
 from harness.testing.dut import Equipment
 from harness.testing.fixtures import TESTBED, Testbed
 
+OF_SERIES = "bpf_xdp_kv_set"  # a kfunc that the series brings
 GUEST_TESTS = ROOT / "tests" / "guest"
 ALLOWED_REPORTS = GUEST_TESTS / "console-allow.toml"
 
@@ -19,6 +21,15 @@ def equipment(artefacts: Artefacts) -> Equipment:
     """What the lab's own tests need beside a machine of these."""
     allow = AllowList.load(ALLOWED_REPORTS)
     return Equipment(artefacts.programs.objects, artefacts.kernel.symbols, allow)
+
+
+def _is_own(item: pytest.Item) -> bool:
+    return item.path.is_relative_to(GUEST_TESTS)
+
+
+def needless_of_series(item: pytest.Item) -> bool:
+    """Whether a test passes, or may do what it likes, on a kernel without the series."""
+    return any(item.get_closest_marker(name) for name in ("unchanged", "measures"))
 
 
 class Verdict:
@@ -44,8 +55,11 @@ class Verdict:
         """Tests are to run: no --help, --markers, --collect-only or the like."""
         self.asked = not session.config.option.collectonly
 
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """On a bare kernel, expect what proves a patch to fail, and strictly so."""
+    def pytest_collection_modifyitems(
+        self, config: pytest.Config, items: list[pytest.Item]
+    ) -> None:
+        """Take those that this kernel can pass; expect others to fail on a bare one, strictly."""
+        self._select(config, items)
         for item in items:
             if self._bare and item.get_closest_marker("unchanged") is None:
                 item.add_marker(
@@ -55,6 +69,25 @@ class Verdict:
                         strict=item.get_closest_marker("measures") is None,
                     )
                 )
+
+    def _select(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        """Leave out the lab's tests of what a tree of the user's does not have, and say so."""
+        if not self._testbed or not self._testbed.artefacts.selection.tree:
+            return
+        kernel = self._testbed.artefacts.kernel
+        left: list[pytest.Item] = []
+        if not kernel.knows(OF_SERIES):
+            left = [item for item in items if _is_own(item) and not needless_of_series(item)]
+            kept = len(items) - len(left)
+            say(f"tests     {kept} of {len(items)} need nothing of the series, which is not there")
+        for item in items:
+            marker = item.get_closest_marker("base")
+            if marker and item not in left and kernel.release not in marker.args:
+                left.append(item)
+                say(f"tests     without {item.name}: it is of {' and '.join(marker.args)} alone")
+        if left:
+            items[:] = [item for item in items if item not in left]
+            config.hook.pytest_deselected(items=left)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Count what came out as it should; a skipped test did not, nor one that may fail."""

@@ -90,6 +90,7 @@ def test_a_socket_knows_by_which_napi_its_packets_come(bpf: Bpf, nic: Nic, seed:
     assert int(bpf.run(["cat /run/xsk"])) > CPUS  # lower ones are CPUs
 
 
+@pytest.mark.base("6.12")
 @pytest.mark.unchanged
 def test_virtio_net_has_no_zero_copy(bpf: Bpf, nic: Nic) -> None:
     """Else hints would have to be proven in memory that user space can write to, too."""

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from harness.artefacts import bpf_programs, bpftool, image, kbuild
+from harness.artefacts.kernel import Kernel
 from harness.core.workspace import Layout
 
 MAKE = """\
@@ -80,7 +81,7 @@ class Lab:
     def make(self, artefact: str) -> object:
         """Have an artefact made. What it is made of in turn is there."""
         vmlinux, archiver = self.root / "vmlinux", self.root / "bin/gen_init_cpio"
-        kernel = kbuild.Kernel(vmlinux, archiver, self.root, vmlinux.read_text())
+        kernel = Kernel(vmlinux, archiver, self.root, vmlinux.read_text())
         tools = bpftool.Tools(
             self.root / "bin/bpftool", self.root / "usr/include", self.root / "usr/lib/libbpf.a"
         )
@@ -201,7 +202,7 @@ def test_the_kernel_is_another_one_for_other_tools_and_flags(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def asked() -> str:
-        return kbuild._asked(lab.root / "linux", (lab.root / "recipe.py",))
+        return kbuild._asked(lab.layout, lab.root / "linux", (lab.root / "recipe.py",))
 
     seen = [asked()]
     for name in kbuild.SETTINGS:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness.artefacts import bpf_programs, bpftool, kbuild
+from harness.artefacts.kernel import Kernel
 from harness.core.errors import LabError
 from harness.core.workspace import Layout
 
@@ -72,6 +73,21 @@ def test_a_dropped_option_is_told_each_time(layout: Layout, calls: Path, tmp_pat
             _configure(layout, tmp_path, wish="CONFIG_XDP=y")
 
 
+def test_what_another_kernel_may_lack_is_said_and_no_error(
+    layout: Layout, calls: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fragment = tmp_path / "fragment"
+    fragment.write_text("# Another kernel may lack: another kernel may lack this.\nCONFIG_XDP=y\n")
+    kbuild._configure(layout, tmp_path, (fragment,), "", lenient=True)
+    assert "config    this kernel has no XDP\n" in capsys.readouterr().out
+    with pytest.raises(LabError, match="CONFIG_XDP=y became n"):
+        kbuild._configure(layout, tmp_path, (fragment,), "other")
+    fragment.write_text(fragment.read_text() + "\nCONFIG_VETH=y\n")
+    with pytest.raises(LabError, match="CONFIG_VETH=y became n") as caught:
+        kbuild._configure(layout, tmp_path, (fragment,), "other", lenient=True)
+    assert "XDP" not in caught.value.message
+
+
 KBUILD = """
 here="${0%/bin/make}"
 obj="${3#O=}"
@@ -113,7 +129,7 @@ def _programs(layout: Layout, tmp_path: Path, types: str, kernel: str) -> None:
     vmlinux.write_text(types)
     include = tmp_path / "include"
     include.mkdir(exist_ok=True)
-    built = kbuild.Kernel(vmlinux, vmlinux, tmp_path, kernel)
+    built = Kernel(vmlinux, vmlinux, tmp_path, kernel)
     libbpf = tmp_path / "libbpf.a"
     libbpf.touch()
     tools = bpftool.Tools(tmp_path / "bin/bpftool", include, libbpf)

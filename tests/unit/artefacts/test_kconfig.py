@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.artefacts.kconfig import dropped, parse, read_fragment, refuse_modules_alone
+from harness.artefacts.kconfig import dropped, may_lack, parse, read_fragment, refuse_modules_alone
 from harness.core.errors import BadCall
 
 KCONFIG = """\
@@ -287,3 +287,12 @@ def test_who_wants_no_module_needs_none(tmp_path: Path) -> None:
     (tmp_path / "config").write_text("CONFIG_BONDING=m\n")
     (tmp_path / "fragment").write_text("CONFIG_BONDING=y\n")
     refuse_modules_alone([tmp_path / "config", tmp_path / "fragment"])
+
+
+def test_a_section_says_what_another_kernel_may_lack(tmp_path: Path) -> None:
+    fragment = tmp_path / "config"
+    fragment.write_text(
+        "# What another kernel may lack: a word.\nCONFIG_NETKIT=y\n# CONFIG_VT is not set\n\n"
+        "# Indispensable.\nCONFIG_NET=y\n\nCONFIG_BPF=y\n"
+    )
+    assert may_lack(fragment) == {"NETKIT", "VT"}

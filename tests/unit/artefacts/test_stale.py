@@ -227,10 +227,10 @@ def _killed(real: Callable[..., object], calls: int) -> Callable[..., object]:
     """A function that is killed in its last of so many calls, before it does anything."""
     counter = itertools.count(1)
 
-    def function(*arguments: object) -> object:
+    def function(*arguments: object, **named: object) -> object:
         if next(counter) == calls:
             raise KeyboardInterrupt
-        return real(*arguments)
+        return real(*arguments, **named)
 
     return function
 
