@@ -3,12 +3,11 @@
 
 import hashlib
 import itertools
-import os
 import re
 import shutil
 from pathlib import Path
 
-from harness.core.environment import APT
+from harness.artefacts import apt
 from harness.core.errors import BadCall, LabError
 from harness.core.git import git
 from harness.core.host import require_space
@@ -44,7 +43,8 @@ def prepare(layout: Layout, base: Base, selection: Selection) -> None:
             tarball = _checked(Path(selection.tarball), selection.sha256)
             version = tarball.name
         else:
-            tarball, version = _from_apt(layout.downloads, base, log)
+            wanted_package = apt.Source(base.package, base.version, base.suite)
+            tarball, version = apt.fetch(wanted_package, layout.downloads, log)
         beside.mkdir(parents=True)
         try:
             _unpack(tarball, beside, log)
@@ -75,67 +75,6 @@ def _checked(tarball: Path, sha256: str) -> Path:
             hint="it may be cut short: fetch it again",
         )
     return tarball
-
-
-def _from_apt(downloads: Path, base: Base, log: Path) -> tuple[Path, str]:
-    """The source tarball and its version. apt verifies what it downloads."""
-    if not shutil.which("apt-get"):
-        raise LabError(
-            "there is no apt here to get the kernel's source from",
-            hint="./lab build --tarball FILE --sha256 HEX, or --tree DIR",
-        )
-    downloads.mkdir(parents=True, exist_ok=True)
-    version = base.version
-    tarball = downloads / f"{base.package}_{version}.tar.xz"
-    if not tarball.exists():
-        version = _offered(base, log)
-        tarball = downloads / f"{base.package}_{version}.tar.xz"
-    if not tarball.exists():
-        _download(base.package, version, tarball, log)
-    return tarball, version
-
-
-def _offered(base: Base, log: Path) -> str:
-    """The base's own version if apt offers it, else the newest one, and that is said."""
-    for attempt in ("as it is", "updated"):
-        lines = run(["apt-cache", "madison", base.package], APT, deadline=60, log=log).splitlines()
-        versions = [line.split("|")[1].strip() for line in lines if line.count("|") == 2]
-        if base.version in versions:
-            return base.version
-        if attempt == "as it is" and os.geteuid() == 0:
-            run(["apt-get", "--quiet", "update"], APT, deadline=300, log=log)
-    if not versions:
-        raise LabError(
-            f"apt offers no {base.package}",
-            hint="apt-get update as root, or ./lab build --tarball FILE --sha256 HEX",
-            log=log,
-        )
-    say(f"source    apt no longer offers {base.version}; taking {versions[0]} instead")
-    return versions[0]
-
-
-def _download(package: str, version: str, tarball: Path, log: Path) -> None:
-    work = tarball.parent / "unpacked"
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir()
-    # As root apt would warn that its own user can't write into this folder.
-    unsandboxed = ["-o", "APT::Sandbox::User=root"]
-    try:
-        run(
-            ["apt-get", "--quiet", *unsandboxed, "download", f"{package}={version}"],
-            APT,
-            cwd=work,
-            deadline=900,
-            log=log,
-        )
-    except CommandFailed as error:
-        error.hint = error.hint or "no network? ./lab build --tarball FILE --sha256 HEX"
-        raise
-    (deb,) = work.glob("*.deb")
-    run(["dpkg-deb", "--extract", deb, work], deadline=300, log=log)
-    (inside,) = (work / "usr/src").glob("linux-source-*.tar.xz")
-    inside.rename(tarball)
-    shutil.rmtree(work)
 
 
 def _unpack(tarball: Path, directory: Path, log: Path) -> None:

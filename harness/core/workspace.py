@@ -82,11 +82,13 @@ class Base:
     """A kernel that a series applies to, as its BASE file names it.
 
     package, version: Debian's source package.
+    suite: of Debian's, that has it, where the machine's own apt does not.
     objects: compiler runs of a build from nothing.
     """
 
     package: str
     version: str
+    suite: str
     objects: int
     series_dir: Path
 

@@ -69,7 +69,7 @@ def _descriptors() -> set[str]:
     """The files that this process has open, and at which numbers."""
     numbers = Path("/proc/self/fd").iterdir()
     # Another test's may be closed meanwhile, by the garbage collector.
-    return {f"{path.name} {os.readlink(path)}" for path in numbers if os.path.lexists(path)}
+    return {f"{path.name} {path.readlink()}" for path in numbers if os.path.lexists(path)}
 
 
 @pytest.fixture
