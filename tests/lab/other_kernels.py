@@ -53,8 +53,7 @@ def built(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         assert version == source.version, f"apt has {version}: put the tarball at {missing}"
         beside = tmp_path / "tree"
         beside.mkdir()
-        strip = ["--strip-components=1", "-C", beside]
-        run(["tar", "--extract", "--file", tarball, *strip], deadline=300)
+        run(["tar", "-xf", tarball, "--strip-components=1", "-C", beside], deadline=300)
         tree.parent.mkdir(exist_ok=True)
         shutil.move(beside, tree)
     chosen = build_root() / "selection.json"
@@ -68,9 +67,7 @@ def built(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 @pytest.mark.parametrize("built", ["6.12", "7.3"], indirect=True)
 def test_what_needs_nothing_of_the_series_passes(built: str) -> None:
     printed = lab("test")
-    found = re.search(
-        r"^tests     (\d+) of (\d+) need nothing of the series", printed, re.MULTILINE
-    )
+    found = re.search(r"tests     (\d+) of (\d+) need nothing of the series", printed)
     assert found, printed
     passed = re.search(r"(\d+) passed", printed)
     assert passed
