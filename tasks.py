@@ -125,22 +125,24 @@ def gdb(c: Context) -> int:
     return debug.gdb(shlex.split(c.remainder))
 
 
-@verb("commands.debug", Group.LOOK, takes={"file": "FILE"})
-def dump(_: Context, file: str | None = None) -> None:
+@verb("commands.debug", Group.LOOK, takes={"file": "FILE"}, iterable=["file"])
+def dump(_: Context, file: list[str]) -> None:
     """Write that VM's memory, also a dead kernel's, into a file."""
     from harness.commands import debug
 
-    if file is None:
-        raise BadCall("dump takes a file to be written", hint="./lab dump FILE")
-    debug.dump(file)
+    if len(file) != 1:
+        raise BadCall("dump takes one file, to be written", hint="./lab dump FILE")
+    debug.dump(file[0])
 
 
-@verb("commands.debug", Group.LOOK, takes={"file": "[FILE]"})
-def drgn(_: Context, file: str | None = None) -> int:
+@verb("commands.debug", Group.LOOK, takes={"file": "[FILE]"}, iterable=["file"])
+def drgn(_: Context, file: list[str]) -> int:
     """Look at a dump with drgn; at that VM's memory without a FILE."""
     from harness.commands import debug
 
-    return debug.drgn(file)
+    if len(file) > 1:
+        raise BadCall("drgn takes one dump, or none", hint="./lab drgn [FILE]")
+    return debug.drgn(file[0] if file else None)
 
 
 @verb(

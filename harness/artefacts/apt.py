@@ -82,13 +82,19 @@ def _of_suite(suite: str, folder: Path, log: Path) -> list[str]:
     for name in ("lists/partial", "cache/archives/partial"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     security = suite.endswith("-security")
-    mirrors = [line.split() for line in run(MIRRORS, APT, deadline=60, log=log).splitlines()]
-    sites = [site for site, release in mirrors if release.endswith("-security") == security]
-    if not sites:
-        return []
+    lines = [line.split() for line in run(MIRRORS, APT, deadline=60, log=log).splitlines()]
+    mirrors = dict.fromkeys(
+        words[0]
+        for words in lines  # a repository without suites has one word, a warning has many
+        if len(words) == 2 and words[1].endswith("-security") == security
+    )
+    return next(filter(None, (_own_apt(folder, site, suite, log) for site in mirrors)), [])
+
+
+def _own_apt(folder: Path, site: str, suite: str, log: Path) -> list[str]:
     signed = f"[signed-by={KEYRING}] " if KEYRING.exists() else ""
     sources = folder / "sources.list"
-    sources.write_text(f"deb {signed}{sites[0]} {suite} main\n")
+    sources.write_text(f"deb {signed}{site} {suite} main\n")
     own = {
         "Dir::Etc::sourcelist": sources,
         "Dir::Etc::sourceparts": "-",

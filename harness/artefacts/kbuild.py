@@ -227,10 +227,12 @@ def _configure(
     _make(layout, tree, ["olddefconfig"], log)
     lost = kconfig.dropped(asked, kconfig.parse(config.read_text()), tree)
     if lenient:
-        spare = set[str]().union(*map(kconfig.may_lack, fragments))
-        lacking = [option.name for option in lost if option.name in spare]
-        if lacking:
-            say(f"config    this kernel has no {', '.join(lacking)}")
+        own, *others = fragments
+        spare = kconfig.may_lack(own) - {
+            name for path in others for name in kconfig.read_fragment(path)
+        }
+        for option in (option for option in lost if option.name in spare):
+            say(f"config    {option}")
         lost = [option for option in lost if option.name not in spare]
     if lost:
         raise DoesNotBuild(

@@ -103,7 +103,13 @@ def _decoded(image: Path, symbols: Sequence[re.Match[str]]) -> dict[str, list[tu
         if start is not None:
             addresses[symbol[0]] = f"{start + int(symbol[2], 16):x}"
     known = _places(image, list(dict.fromkeys(addresses.values())))
-    return {text: known[address] for text, address in addresses.items()}
+    return {
+        symbol[0]: parts
+        for symbol in symbols
+        if (parts := known.get(addresses.get(symbol[0], "")))
+        # In a module each section begins at 0: another one's function may be at that place.
+        and (not symbol[4] or parts[-1][0] == symbol[1].partition(".")[0])
+    }
 
 
 def _starts(image: Path, names: Collection[str]) -> dict[str, dict[int, int]]:

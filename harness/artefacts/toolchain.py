@@ -57,7 +57,7 @@ def _numbered() -> list[str]:
     folders = [Path(folder) for folder in environment.path().split(os.pathsep)]
     found = {file for folder in folders for file in folder.glob(f"{LLD}-[0-9]*")}
     own = find(LLD)
-    names = {file.name for file in found if not (own and file.samefile(own))}
+    names = {file.name for file in found if file.exists() and not (own and file.samefile(own))}
     return sorted(names, key=lambda name: _version(name.removeprefix(f"{LLD}-")), reverse=True)
 
 

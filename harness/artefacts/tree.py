@@ -4,10 +4,10 @@
 from dataclasses import replace
 from pathlib import Path
 
-from harness.artefacts import kbuild, patches, scratch_tree, source
+from harness.artefacts import bpftool, kbuild, patches, scratch_tree, source
 from harness.artefacts.kernel import Kernel
 from harness.core import git
-from harness.core.errors import BadCall
+from harness.core.errors import BadCall, LabError
 from harness.core.progress import say
 from harness.core.run import CommandFailed
 from harness.core.workspace import Base, Lane, Layout, Selection, unfit
@@ -40,6 +40,27 @@ def source_tree(selection: Selection) -> Path:
     series = () if selection.bare else patches.parse_series(base.series_dir)
     patches.apply(layout, series)
     return layout.linux
+
+
+def tools(selection: Selection, tree: Path) -> bpftool.Tools:
+    """bpftool and libbpf: of the base, whatever the tree, for the lab was tried with those.
+
+    Of the tree itself where the base's source is not to be had. The caller holds the build lock.
+    """
+    if not selection.tree:
+        return bpftool.tools(Layout.of(selection), tree)
+    base = Selection(selection.base)
+    layout = Layout.of(base)
+    if not layout.linux.exists():
+        layout.source.mkdir(parents=True, exist_ok=True)
+        try:
+            source.prepare(layout, Base.load(selection.base), base)
+        except LabError as error:
+            say(
+                f"bpftool   of {tree}, for the base's can't be had: {error.message.splitlines()[0]}"
+            )
+            return bpftool.tools(Layout.of(selection), tree)
+    return bpftool.tools(layout, layout.linux)
 
 
 def origin(selection: Selection) -> Path:

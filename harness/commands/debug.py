@@ -23,6 +23,7 @@ from harness.core.workspace import Layout, Selection, build_root, machine_dir
 from harness.machine import keeper
 from harness.machine.build import build
 from harness.machine.dump import dump as dump_to
+from harness.machine.plan import last
 from harness.machine.qmp import MonitorError
 
 GDB = Need("gdb", "gdb")
@@ -103,36 +104,46 @@ def _stub(running: keeper.Running) -> Iterator[str]:
 
 def dump(file: str) -> None:
     """Write the memory of the VM, whose kernel may be dead, into a file."""
+    path = Path(file)
+    if not path.name or (path.exists() and not path.is_file()):
+        raise BadCall(f"{file!r} is no file that could be written", hint="./lab dump FILE")
     with (
         _running() as running,
         running.own_monitor() as monitor,
         step("dump", "writing the guest's memory") as current,
     ):
-        dump_to(monitor, Path(file))
-        current.note = f"{file}, {Path(file).stat().st_size / 1e6:.0f} MB"
+        dump_to(monitor, path)
+        current.note = f"{file}, {path.stat().st_size / 1e6:.0f} MB"
 
 
 def drgn(file: str | None) -> int:
-    """drgn on a dump, or on one of the VM that is made now and does not stay; its exit status."""
+    """drgn on a dump, or on one of the VM that is made now and does not stay; its exit status.
+
+    Nothing is built: what fits the dump could be lost. drgn itself says if vmlinux does not fit.
+    """
     if not shutil.which("drgn"):
         raise LabError("drgn is not installed", hint=DRGN_HINT)
+    selection = Selection.load()
+    vmlinux = Layout.of(selection).objects / "vmlinux"
     if file is not None:
-        with locked(build_root()):
-            vmlinux = build(Selection.load()).kernel.vmlinux
         return _drgn(Path(file), vmlinux)
-    with locked(build_root()):
-        artefacts = build(Selection.load())
+    built = last(selection)
     with _running() as running:
-        if running.fingerprint != artefacts.fingerprint:
-            raise BadCall("the VM runs another kernel than what is built", hint="./lab boot drgn")
+        if built is None or running.fingerprint != built.state.made_from:
+            raise BadCall(
+                "the VM runs another kernel than what is built: its vmlinux is gone",
+                hint="./lab dump FILE keeps its memory",
+            )
     with tempfile.TemporaryDirectory(dir=machine_dir(), prefix="dump-") as directory:
         dump(f"{directory}/memory")
-        return _drgn(Path(directory, "memory"), artefacts.kernel.vmlinux)
+        return _drgn(Path(directory, "memory"), vmlinux)
 
 
 def _drgn(file: Path, vmlinux: Path) -> int:
     if not file.is_file():
         raise BadCall(f"there is no dump {file}", hint="./lab dump FILE")
+    if not vmlinux.exists():
+        raise LabError(f"there is no {vmlinux}", hint="./lab build")
     return _foreground(["drgn", "-c", str(file.resolve()), "-s", str(vmlinux)], Path.cwd())
 
 

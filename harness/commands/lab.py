@@ -35,17 +35,16 @@ def build_selected(selection: Selection) -> Artefacts:
     return artefacts
 
 
-def boot(asked: Options) -> keeper.Running:
+def boot(asked: Options | None) -> keeper.Running:
     """Have the current kernel and image running; replaces a VM that runs older ones.
 
-    asked: what the VM has otherwise than the lab's own; if that is nothing, what the VM has
-    that runs already.
+    asked: what the VM has otherwise than the lab's own; None: as the VM that runs already.
     """
     directory = machine_dir()
     with locked(build_root()):
         artefacts = build(Selection.load())
         running = _kept(directory)
-        options = running.options if running and asked == OWN else asked
+        options = asked or (running.options if running else OWN)
         artefacts = artefacts.with_options(replace(options, stays=True))
         why = _outdated(running, artefacts) if running else ""
         if running and not why:

@@ -4,7 +4,7 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness.artefacts import bpf_programs, bpftool, image, tree
+from harness.artefacts import bpf_programs, image, tree
 from harness.artefacts.kernel import Kernel
 from harness.core import artefact, host
 from harness.core.errors import BadCall
@@ -72,14 +72,6 @@ class Artefacts:
         )  # fmt: skip
 
 
-def _tools(selection: Selection, layout: Layout, linux: Path) -> bpftool.Tools:
-    """bpftool and libbpf: of the base, whatever the tree: what the lab was tried with."""
-    if not selection.tree:
-        return bpftool.tools(layout, linux)
-    base = Selection(selection.base)
-    return bpftool.tools(Layout.of(base), tree.source_tree(base))
-
-
 def build(selection: Selection) -> Artefacts:
     """Have everything of a selection built; what is current is not made again.
 
@@ -89,7 +81,7 @@ def build(selection: Selection) -> Artefacts:
     layout = Layout.of(selection)
     linux = tree.source_tree(selection)
     built = tree.kernel(selection, linux)
-    tools = _tools(selection, layout, linux)
+    tools = tree.tools(selection, linux)
     programs = bpf_programs.programs(layout, built, tools)
     guest_image = image.image(layout, built, tools)
     chosen = accelerator.find_out(layout.root, built.vmlinux, guest_image.initramfs)

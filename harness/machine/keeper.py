@@ -27,7 +27,9 @@ from typing import NoReturn
 
 from harness.console.log import ConsoleFile
 from harness.core.errors import LabError
+from harness.core.lock import locked
 from harness.core.progress import say
+from harness.core.workspace import machine_dir
 from harness.machine import qemu, vm
 from harness.machine.dump import has_ended
 from harness.machine.options import Options
@@ -84,8 +86,14 @@ class Running:
 
     @contextmanager
     def own_monitor(self) -> Iterator[Monitor]:
-        """The monitor, by a descriptor of the context's own."""
-        with socket.socket(fileno=socket.dup(self.monitor)) as connection:
+        """The monitor, by a descriptor of the context's own, and for this process alone.
+
+        All have the same connection: each would take answers that are another's.
+        """
+        with (
+            locked(machine_dir(), "talks with QEMU"),
+            socket.socket(fileno=socket.dup(self.monitor)) as connection,
+        ):
             yield Monitor(connection, greeted=True)
 
     def close(self) -> None:
@@ -255,8 +263,9 @@ def attached(running: Running, directory: Path) -> Iterator[vm.Machine]:
             stack.enter_context(socket.socket(fileno=fd))
             for fd in (running.monitor, *running.packets)
         ]
-        monitor = Monitor(connections[0], greeted=True)
-        if has_ended(monitor):
+        with running.own_monitor() as monitor:
+            ended = has_ended(monitor)
+        if ended:
             raise LabError(
                 "the kernel of the VM has ended; QEMU still has its memory",
                 hint="./lab drgn looks at it, ./lab dump FILE keeps it, ./lab boot has another VM",
@@ -271,7 +280,7 @@ def attached(running: Running, directory: Path) -> Iterator[vm.Machine]:
         yield vm.Machine(
             guest=guest,
             address=running.address,
-            monitor=monitor,
+            monitor=Monitor(connections[0], greeted=True),
             console=ConsoleFile(running.console),
             accelerator=running.accelerator,
             packets=tuple(connections[1:]),

@@ -81,14 +81,17 @@ def asked(
     memory: str | None = None,
     append: str | None = None,
     share: str | None = None,
-) -> Options:
-    """What these flags and LAB_QEMU ask for. Raises BadCall for what makes no sense."""
+) -> Options | None:
+    """What these flags and LAB_QEMU ask for, None for nothing. Raises BadCall for no sense."""
+    words = os.environ.get(QEMU_WORDS, "")
+    if (cpus, memory, append, share) == (None,) * 4 and not words:
+        return None
     return Options(
         _cpus(cpus) if cpus is not None else Options.cpus,
         _mib(memory) if memory is not None else Options.memory,
         _words(append or ""),
         _folder(share) if share is not None else "",
-        tuple(_split(QEMU_WORDS, os.environ.get(QEMU_WORDS, ""))),
+        tuple(_split(QEMU_WORDS, words)),
     )
 
 
@@ -114,7 +117,11 @@ def _words(append: str) -> str:
 
 def _folder(share: str) -> str:
     folder = Path(share)
-    if not share or not folder.is_dir():
+    try:
+        there = bool(share) and folder.is_dir()
+    except OSError:  # out of reach
+        there = False
+    if not there:
         raise BadCall(f"--share takes a folder, and {share!r} is none")
     return str(folder.resolve())
 

@@ -176,7 +176,7 @@ def _booted(spec: qemu.Spec, access: Access, state: State | None) -> Iterator[Ma
             vm, connection = _launched(stack, backed)
             _import_guest()
             monitor = _monitor(vm, connection)
-            complaints = _await_up(vm)
+            complaints = _await_up(vm, monitor)
             remark = ""
             if complaints:  # which a restored machine's console would not show
                 remark = f"not saved, for the kernel complained while it booted: {complaints[0]}"
@@ -220,7 +220,7 @@ def _monitor(vm: Process, connection: socket.socket) -> Monitor:
         raise vm.failure(f"QEMU did not start: {error.message}") from None
 
 
-def _await_up(vm: Process) -> list[str]:
+def _await_up(vm: Process, monitor: Monitor) -> list[str]:
     """Until the guest's sshd listens; the kinds of what the kernel complained of meanwhile.
 
     Raises LabError when waiting on makes no sense.
@@ -232,7 +232,7 @@ def _await_up(vm: Process) -> list[str]:
     complaints: list[str] = []
     end = time.monotonic() + BOOT_DEADLINE
     while UP not in seen:
-        ended = not vm.running()
+        ended = not vm.running() or monitor.happened("SHUTDOWN")
         new = console.read_new()
         seen = seen[-len(UP) :] + new
         splats = scanner.feed(new) + (scanner.finish() if ended else [])

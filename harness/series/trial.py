@@ -18,7 +18,7 @@ from harness.artefacts.image import keys
 from harness.artefacts.kbuild import DoesNotBuild
 from harness.artefacts.patches import Commit
 from harness.artefacts.scratch_tree import clone
-from harness.artefacts.tree import origin, source_tree
+from harness.artefacts.tree import origin, source_tree, tools
 from harness.core import host
 from harness.core.errors import BadCall, LabError, TestsFailed
 from harness.core.lock import locked, used
@@ -213,6 +213,8 @@ def trial(selection: Selection) -> Iterator[Trial]:
             tree = source_tree(selection)
             commits = () if selection.tree else _committed(tree)
             keys(layout)  # which are made once for all
+            if selection.tree:
+                tools(selection, tree)
         stack.enter_context(locked(layout.source))
         clone(layout.linux, origin(apart))
         yield Trial(apart, origin(apart), layout.linux, commits)

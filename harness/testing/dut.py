@@ -94,6 +94,9 @@ class Dut:
         """
         command = self.machine.guest.last_command
         lost = "it did not end in its time" if why is Why.DEADLINE else ""
+        if not lost and not self.machine.alive():
+            lost = "its kernel has ended"
+            self.watchdog.await_end(LAST_WORDS_SECONDS)
         if not (lost or keep):
             lost = self._reset_after(name)
         splats, console = self.watchdog.take()

@@ -52,8 +52,7 @@ def own_machines(
     at_once: see machines_of.
     """
     with contextlib.ExitStack() as stack:
-        guess = not at_once and options == OWN
-        started = stack.enter_context(early(selection)) if guess else None
+        started = None if at_once else stack.enter_context(early(selection))
         artefacts = stack.enter_context(built(selection)).with_options(options)
         yield stack.enter_context(machines_of(artefacts, at_once, started))
 
@@ -105,7 +104,7 @@ def _refuse_stale(running: keeper.Running, artefacts: Artefacts) -> None:
 
 def guest(
     arguments: Sequence[str],
-    options: Options = OWN,
+    asked: Options | None = None,
     *,
     here: bool = False,
     junit: str | None = None,
@@ -124,15 +123,17 @@ def guest(
     dump: keep the memory of a guest that panicked or answers no more.
     junit, html: files that get a report. A CI that shows a summary gets one, too.
     bare: on the base without the series, where tests fail but for those marked unchanged.
-    options: of the machines; those of the one that boot left are said there.
+    asked: what the machines have otherwise than the lab's own.
     Raises TestsFailed unless at least one ran and all passed, BadCall if
     nothing of what was named is there.
     """
     selection = Selection.load()
-    for other, given in (("--bare", bare), ("--fresh", fresh), (str(options), str(options))):
+    options = asked or OWN
+    flags = str(replace(options, qemu=()))  # words for QEMU are of the machine that runs
+    for other, given in (("--bare", bare), ("--fresh", fresh), (flags, flags)):
         if here and given:
             raise BadCall(f"--here and {other} exclude each other")
-    if str(options):
+    if str(options) and not here:
         say(f"machine   {options}")
     if bare:
         selection = replace(selection, bare=True)
@@ -160,7 +161,14 @@ def guest(
             testbed.duts.dumps = dumps if dump else None
             words = [*junits, *quick, *(["--maxfail=1"] if keep else []), "-n", str(at_once)]
             plugins = [*reports, *looks]
-            passed = run_tests(testbed, [*arguments, *words], *plugins, bare=bare, at_once=at_once)
+            passed = run_tests(
+                testbed,
+                [*arguments, *words],
+                *plugins,
+                bare=bare,
+                selects=not named(arguments),
+                at_once=at_once,
+            )
         finally:
             for each in reports:
                 report.publish(each, page)
@@ -223,16 +231,17 @@ def run_tests(
     arguments: Sequence[str],
     *plugins: object,
     bare: bool = False,
+    selects: bool = False,
     at_once: int = 0,
 ) -> bool:
     """Whether the guest tests, or those that pytest's arguments name, pass: one at least, and all.
 
-    plugins: pytest's, besides the lab's own. bare: as in Verdict. at_once: processes that run
-    them, with machines of their own; 0: this one runs them on the testbed. Raises BadCall
-    if nothing of what was named is there.
+    plugins: pytest's, besides the lab's own. bare, selects: as in Verdict. at_once: processes
+    that run them, with machines of their own; 0: this one runs them on the testbed. Raises
+    BadCall if nothing of what was named is there.
     """
     places = named(arguments)
-    verdict = Verdict(testbed, bare=bare)
+    verdict = Verdict(testbed, bare=bare, selects=selects)
     workers = []
     if at_once:
         testbed.duts.leave()

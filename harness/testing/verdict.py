@@ -38,11 +38,13 @@ class Verdict:
     bare: the machine's kernel lacks the series. Then each test must fail, by what it
     asserts or by a program that can't be loaded, but for those marked unchanged; those marked
     measures may, for they prove nothing.
+    selects: the tests were not named: on a user's tree those are taken that it can pass.
     """
 
-    def __init__(self, testbed: Testbed, *, bare: bool = False) -> None:
+    def __init__(self, testbed: Testbed, *, bare: bool = False, selects: bool = False) -> None:
         self._testbed = testbed
         self._bare = bare
+        self._selects = selects
         self.passed = 0
         self.asked = False
         self.interrupted = False
@@ -72,7 +74,7 @@ class Verdict:
 
     def _select(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         """Leave out the lab's tests of what a tree of the user's does not have, and say so."""
-        if not self._testbed or not self._testbed.artefacts.selection.tree:
+        if not self._selects or not self._testbed.artefacts.selection.tree:
             return
         kernel = self._testbed.artefacts.kernel
         left: list[pytest.Item] = []

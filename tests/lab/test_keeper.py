@@ -5,13 +5,17 @@ import contextlib
 import os
 import select
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from harness.core.errors import LabError
 from harness.machine import keeper, keeper_process
+from harness.machine.dump import dump, has_ended
 from harness.machine.keeper import Running, Silent, Stopped
+from harness.machine.options import Options
 from harness.machine.ssh.address import GuestGone
 from harness.testing.fixtures import Testbed
 
@@ -56,3 +60,28 @@ def test_killed_it_takes_all_of_the_vm_with_it(running: Running, tmp_path: Path)
         running.address.knock(10)
     assert keeper.ask(tmp_path) is None
     assert keeper.stop(tmp_path) is Stopped.NONE
+
+
+def test_a_kernel_that_panicked_leaves_its_memory(
+    testbed: Testbed, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """QEMU has it until the keeper is stopped; who wants the guest is told."""
+    plan = testbed.artefacts.with_options(Options(stays=True, cpus=1)).plan
+    running = keeper_process.start(tmp_path, plan)
+    try:
+        with pytest.raises(GuestGone), keeper.attached(running, tmp_path) as machine:
+            machine.guest.run("echo c >/proc/sysrq-trigger", timeout=20)
+        assert "machine   --cpus 1" in capsys.readouterr().out
+        again = keeper.ask(tmp_path)
+        assert again
+        with again.own_monitor() as monitor:
+            end = time.monotonic() + 10
+            while not has_ended(monitor):
+                assert time.monotonic() < end
+                time.sleep(0.05)
+            dump(monitor, tmp_path / "memory")
+        assert (tmp_path / "memory").stat().st_size > 1 << 20
+        with pytest.raises(LabError, match="has ended"), keeper.attached(again, tmp_path):
+            pass
+    finally:
+        keeper.stop(tmp_path)

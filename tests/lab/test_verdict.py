@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ from harness.datapath.bpf import Bpf, BpfError
 from harness.datapath.devices import Nic
 from harness.datapath.packets import Frame, random_frames
 from harness.datapath.topology import CaptureError, To, redirect
+from harness.machine.options import Options
 from harness.machine.session import Machines, starter
 from harness.testing import fixtures
 from harness.testing.fixtures import Testbed
@@ -114,6 +116,30 @@ def test_a_guest_that_is_gone_costs_one_test(testbed: Testbed, pytester: pytest.
     panic = failed["test_that_panics"]
     assert "Kernel panic - not syncing: sysrq triggered crash" in panic
     assert "sysrq_handle_crash (drivers/tty/sysrq.c:" in panic
+
+
+PANICS = """
+def test_that_panics(guest):
+    guest.run("echo c >/proc/sysrq-trigger", timeout=10)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("keep", [False, True])
+def test_the_memory_of_a_guest_that_panicked_is_kept(
+    testbed: Testbed, pytester: pytest.Pytester, tmp_path: Path, keep: bool
+) -> None:
+    artefacts = testbed.artefacts.with_options(Options(stays=True))
+    with Machines(starter(artefacts.plan)) as machines:
+        duts = testbed.duts.at(machines)
+        duts.keep, duts.dumps = keep, tmp_path
+        _, failed = outcomes(pytester, replace(testbed, duts=duts), PANICS)
+    (file,) = tmp_path.iterdir()
+    assert f"its memory: ./lab drgn {file}" in failed["test_that_panics"]
+    assert "Kernel panic - not syncing" in failed["test_that_panics"]
+    # In makedumpfile's flattened format, which is for pipes: QEMU's docs call it kdump-zlib.
+    assert file.read_bytes()[:12] == b"makedumpfile"
+    assert file.stat().st_mode & 0o777 == 0o600
 
 
 HANGS = """

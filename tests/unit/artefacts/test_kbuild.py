@@ -7,7 +7,7 @@ import pytest
 
 from harness.artefacts import bpf_programs, bpftool, kbuild
 from harness.artefacts.kernel import Kernel
-from harness.core.errors import LabError
+from harness.core.errors import BadCall, LabError
 from harness.core.workspace import Layout
 
 
@@ -79,13 +79,58 @@ def test_what_another_kernel_may_lack_is_said_and_no_error(
     fragment = tmp_path / "fragment"
     fragment.write_text("# Another kernel may lack: another kernel may lack this.\nCONFIG_XDP=y\n")
     kbuild._configure(layout, tmp_path, (fragment,), "", lenient=True)
-    assert "config    this kernel has no XDP\n" in capsys.readouterr().out
+    assert "config    CONFIG_XDP=y became n: " in capsys.readouterr().out
     with pytest.raises(LabError, match="CONFIG_XDP=y became n"):
         kbuild._configure(layout, tmp_path, (fragment,), "other")
     fragment.write_text(fragment.read_text() + "\nCONFIG_VETH=y\n")
     with pytest.raises(LabError, match="CONFIG_VETH=y became n") as caught:
         kbuild._configure(layout, tmp_path, (fragment,), "other", lenient=True)
     assert "XDP" not in caught.value.message
+
+
+def test_what_the_user_asks_for_may_not_lack(layout: Layout, calls: Path, tmp_path: Path) -> None:
+    """Even if it is of what the lab's own fragment can do without."""
+    own, user = tmp_path / "fragment", tmp_path / "user"
+    own.write_text("# What another kernel may lack.\nCONFIG_XDP=y\n")
+    user.write_text("CONFIG_XDP=y\n")
+    with pytest.raises(LabError, match="CONFIG_XDP=y became n"):
+        kbuild._configure(layout, tmp_path, (own, user), "", lenient=True)
+
+
+def test_a_module_of_a_kernel_that_has_none_is_refused_at_once(
+    layout: Layout, calls: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(BadCall, match="CONFIG_BONDING=m"):
+        _configure(layout, tmp_path, wish="CONFIG_BONDING=m")
+    assert calls.read_text() == ""
+
+
+MODULES = """
+obj="${3#O=}"
+for last; do :; done
+echo "$last" >>"${0%/bin/make}/calls"
+case " $* " in
+*" vmlinux "*) mkdir -p "$obj/usr"; touch "$obj"/vmlinux{,.o} "$obj/usr/gen_init_cpio" ;;
+*" modules_install "*) mkdir -p "$obj/lab-modules/lib/modules/6.12/kernel" ;;
+*) printf '%s\\n' CONFIG_MODULES=y CONFIG_BONDING=m >"$obj/.config" ;;
+esac
+"""
+
+
+def test_modules_are_built_and_installed_beside_the_kernel(
+    layout: Layout, calls: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "bin/make").write_text(f"#!/bin/bash\n{MODULES}")
+    indexer = tmp_path / "bin/busybox"
+    indexer.write_text('#!/bin/sh\ntouch "$3/lib/modules/$4/modules.dep"\n')
+    indexer.chmod(0o755)
+    tree, fragment = tmp_path / "linux", tmp_path / "fragment"
+    tree.mkdir()
+    fragment.write_text("CONFIG_MODULES=y\nCONFIG_BONDING=m\n")
+    built = kbuild.kernel(layout, tree, (fragment,), 1)
+    assert calls.read_text().split()[2:] == ["modules", "DEPMOD=true"]
+    assert built.modules
+    assert (built.modules / "lib/modules/6.12/modules.dep").exists()
 
 
 KBUILD = """

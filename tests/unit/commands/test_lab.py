@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""`clean`: what goes, what stays, and what is said; harness/series/unsaved.py has its own tests."""
+"""`clean`: what goes, what stays, what is said; `boot`: which VM it keeps."""
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from harness.commands import lab
 from harness.core import workspace
 from harness.core.errors import BadCall
-from harness.machine import keeper
+from harness.machine import keeper, tap
+from harness.machine.options import OWN, Options
 from harness.series import unsaved
 
 
@@ -72,3 +76,35 @@ def test_nothing_goes_where_work_would_be_lost(
         lab.clean(everything)
     assert left(built) == before
     assert (built / "6.12/obj/file").exists()
+
+
+class Vm:
+    """A VM as its keeper tells of it."""
+
+    def __init__(self, options: Options, *, no_tap: str = "", ended: bool = False) -> None:
+        self.fingerprint, self.options, self.no_tap, self.ended = "current", options, no_tap, ended
+
+    def own_monitor(self) -> AbstractContextManager[bool]:
+        return nullcontext(self.ended)
+
+
+@pytest.mark.parametrize(
+    ("vm", "made", "options", "why"),
+    [
+        (Vm(OWN), "current", OWN, ""),
+        (Vm(Options(stays=True)), "current", OWN, ""),
+        (Vm(Options(cpus=4)), "current", Options(cpus=4, stays=True), ""),
+        (Vm(Options(cpus=4)), "current", OWN, "was started with --cpus 4"),
+        (Vm(OWN), "current", Options(cpus=4), "has none of that"),
+        (Vm(OWN), "another", OWN, "runs an older kernel or image"),
+        (Vm(OWN, no_tap="none"), "current", OWN, "has no tap, which can be had now"),
+        (Vm(OWN, ended=True), "current", OWN, "has ended"),
+    ],
+)
+def test_a_vm_is_kept_while_it_is_what_is_wanted(
+    monkeypatch: pytest.MonkeyPatch, vm: Any, made: str, options: Options, why: str
+) -> None:
+    artefacts: Any = SimpleNamespace(fingerprint=made, options=options)
+    monkeypatch.setattr(tap, "why_none", lambda: None)
+    monkeypatch.setattr(lab, "has_ended", lambda ended: ended)
+    assert lab._outdated(vm, artefacts) == why

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from harness.core.errors import BadCall
-from harness.machine.options import OWN, QEMU_WORDS, Options, asked
+from harness.machine import options as module
+from harness.machine.options import OWN, QEMU_WORDS, Options
 from harness.machine.qemu import Accelerator, Spec, argv, shape
 
 SPEC = Spec(Path("k"), Path("i"), Accelerator("tcg", "c", "r"), Path("console"), 7, ())
@@ -19,6 +20,13 @@ def no_words(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(QEMU_WORDS, raising=False)
 
 
+def asked(**flags: str) -> Options:
+    """What these flags ask for, which is something."""
+    found = module.asked(**flags)
+    assert found
+    return found
+
+
 def behind(option: str, options: Options) -> list[str]:
     """What QEMU's command line has behind each option of that name."""
     line = argv(replace(SPEC, options=options))
@@ -26,7 +34,8 @@ def behind(option: str, options: Options) -> list[str]:
 
 
 def test_who_asks_for_nothing_has_the_labs_own_machine() -> None:
-    assert asked() == OWN
+    assert module.asked() is None
+    assert asked(cpus="2") == OWN
     assert (str(OWN), OWN.name) == ("", "")
 
 
@@ -85,7 +94,7 @@ def test_words_for_qemu(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     monkeypatch.setenv(QEMU_WORDS, "-device 'open")
     with pytest.raises(BadCall, match=QEMU_WORDS):
-        asked()
+        module.asked()
 
 
 @pytest.mark.parametrize(
@@ -103,3 +112,10 @@ def test_each_makes_another_machine_with_a_state_of_its_own(options: Options) ->
     assert shape(replace(SPEC, options=options)) != shape(SPEC)
     assert options.name not in ("", Options(cpus=5).name)
     assert Options.from_json(json.loads(json.dumps(options.to_json()))) == options
+
+
+def test_a_machine_that_stays_where_it_ends_is_the_same_one_to_its_guest() -> None:
+    stays = replace(SPEC, options=Options(stays=True))
+    assert argv(stays) == [*argv(SPEC), "-action", "shutdown=pause"]
+    assert shape(stays) == shape(SPEC)
+    assert (str(stays.options), stays.options.name) == ("", "")

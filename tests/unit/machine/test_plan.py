@@ -11,6 +11,7 @@ import pytest
 
 from harness.core import workspace
 from harness.core.workspace import Lane, Layout, Selection
+from harness.machine.options import Options
 from harness.machine.plan import Plan, last, remember
 from harness.machine.qemu import Accelerator, Spec
 from harness.machine.snapshot import State
@@ -97,3 +98,15 @@ def test_the_same_machine_may_have_other_names() -> None:
     assert not held.is_same_machine(None)
     assert not held.is_same_machine(replace(PLAN, state=State(Path("/b/state"), "other")))
     assert not held.is_same_machine(replace(PLAN, access=Access(Path("/b/key"), "other")))
+
+
+def test_a_machine_with_other_options_is_of_the_same_artefacts() -> None:
+    options = Options(cpus=4)
+    other = replace(
+        PLAN,
+        spec=replace(PLAN.spec, options=options),
+        state=State(Path("/b/state-4"), "made from"),
+    )
+    assert other.has_same_artefacts(PLAN)
+    assert not other.is_same_machine(PLAN)
+    assert Plan.from_json(json.loads(json.dumps(other.to_json()))) == other

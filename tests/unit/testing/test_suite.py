@@ -10,8 +10,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from harness.core import workspace
+from harness.core.errors import BadCall
 from harness.core.workspace import Selection
 from harness.machine import keeper
+from harness.machine.options import OWN, Options
 from harness.testing import suite
 
 
@@ -82,3 +85,42 @@ def test_what_holds_the_booted_machine_sees_an_error(monkeypatch: pytest.MonkeyP
     with pytest.raises(KeyboardInterrupt), suite.booted_machine(Selection()):
         raise KeyboardInterrupt
     assert seen == ["interrupted"]
+
+
+class Begun(Exception):
+    """A run that a test lets come no further."""
+
+
+@pytest.fixture
+def begun(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Options]:
+    """What the machines of runs were asked to have."""
+    seen: list[Options] = []
+
+    def own_machines(_: Selection, at_once: int, options: Options) -> None:
+        seen.append(options)
+        raise Begun
+
+    def booted_machine(_: Selection) -> None:
+        raise Begun
+
+    monkeypatch.setattr(suite, "own_machines", own_machines)
+    monkeypatch.setattr(suite, "booted_machine", booted_machine)
+    monkeypatch.setattr(workspace, "ROOT", tmp_path)
+    return seen
+
+
+def test_the_machines_have_what_was_asked_for(begun: list[Options]) -> None:
+    for asked in (None, Options(cpus=4)):
+        with pytest.raises(Begun):
+            suite.guest([], asked)
+    with pytest.raises(Begun):
+        suite.guest([], Options(cpus=4), dump=True)
+    assert begun == [OWN, Options(cpus=4), Options(cpus=4, stays=True)]
+
+
+def test_the_machine_that_boot_left_is_as_it_is(begun: list[Options]) -> None:
+    """Words for QEMU may still be in the environment."""
+    with pytest.raises(BadCall, match="--here and --cpus 4 exclude each other"):
+        suite.guest([], Options(cpus=4, qemu=("-s",)), here=True)
+    with pytest.raises(Begun):
+        suite.guest([], Options(qemu=("-s",)), here=True)
