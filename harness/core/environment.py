@@ -118,7 +118,8 @@ TERMINAL = Kind(frozenset(_EVERY | _USER_FOLDERS | _TERMINAL), fixed={})
 # says itself what it refuses. No module comes from the folder where it was called.
 LAB = Kind(
     APT.through | COMPILER.through | frozenset(_LAB | _ASKS.keys()),
-    COMPILER.but,
+    # More words for QEMU are for the machines of a call: not of repeat's, bench's and check's.
+    COMPILER.but | {"LAB_QEMU"},
     {"LC_ALL": "C.UTF-8", "PYTHONSAFEPATH": "1", "PYTHONNOUSERSITE": "1"}
     | ({"PYTHONPYCACHEPREFIX": sys.pycache_prefix} if sys.pycache_prefix else {}),
 )

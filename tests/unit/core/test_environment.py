@@ -68,6 +68,7 @@ def test_what_is_not_listed_is_left_out(hostile: None, kind: Kind) -> None:
         ("XDG_CACHE_HOME", "compiler lab pip terminal"),
         ("LAB_ACCEL", "lab"),
         ("LAB_SEED", "lab"),
+        ("LAB_QEMU", ""),
         ("LLVM", "lab"),
         ("LC_MESSAGES", "terminal"),
     ],
