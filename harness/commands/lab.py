@@ -15,6 +15,7 @@ from harness.core.lock import Busy, locked, unused
 from harness.core.progress import say, step
 from harness.core.workspace import Lane, Selection, build_root, machine_dir
 from harness.machine import keeper, keeper_process, tap, vm
+from harness.machine.attach import attached
 from harness.machine.build import Artefacts, build
 from harness.machine.dump import has_ended
 from harness.machine.held import built
@@ -118,7 +119,7 @@ def _in_guest() -> Iterator[vm.Machine]:
     running = keeper.ask(machine_dir())
     if running is None:
         raise BadCall("no VM is running", hint="./lab boot")
-    with keeper.attached(running, machine_dir()) as machine:
+    with attached(running, machine_dir()) as machine:
         yield machine
 
 
@@ -130,7 +131,7 @@ def shell(command: str | None) -> int:
     progress.use_stderr()
     running = keeper.ask(machine_dir())
     try:
-        with keeper.attached(running, machine_dir()) if running else _own_machine() as machine:
+        with attached(running, machine_dir()) if running else _own_machine() as machine:
             if command is None:
                 return machine.guest.interact()
             streams = sys.stdin.buffer, sys.stdout.buffer, sys.stderr.buffer

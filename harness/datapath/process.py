@@ -5,14 +5,12 @@ import contextlib
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 from harness.datapath.bpf import Bpf
 from harness.datapath.links import within
 
 SECONDS = 30.0
-# The state of a socket that waits for its first packet, in /proc/net (net/tcp_states.h).
-_WAITING = {"tcp": "0A", "udp": "07"}
+_LISTEN = "0A"  # a socket's state in /proc/net/tcp (net/tcp_states.h)
 
 
 @dataclass(frozen=True)
@@ -70,11 +68,10 @@ def running(
         bpf.run([f"kill -KILL -$(cat {directory}/pid) 2>/dev/null || :", f"rm -r {directory}"])
 
 
-def listening(port: int, protocol: Literal["tcp", "udp"] = "tcp", *, namespace: str = "") -> str:
-    """The condition that a socket waits for what comes to that port, by IPv4 or IPv6."""
-    tables = f"/proc/net/{protocol} /proc/net/{protocol}6"
-    pattern = f":{port:04X} [0-9A-F:]* {_WAITING[protocol]}"
-    return f"{within(namespace)}/bin/busybox grep -qs '{pattern}' {tables}"
+def listening(port: int, *, namespace: str = "") -> str:
+    """The condition that a TCP socket waits for who connects to that port, by IPv4 or IPv6."""
+    pattern = f":{port:04X} [0-9A-F:]* {_LISTEN} "
+    return f"{within(namespace)}/bin/busybox grep -qs '{pattern}' /proc/net/tcp /proc/net/tcp6"
 
 
 def _until(condition: str, else_: str = ":") -> list[str]:

@@ -11,7 +11,6 @@ busy, still booting or of another version of the lab is not taken for dead.
 This is what others ask of it; what it does is in harness/machine/keeper_process.py.
 """
 
-import contextlib
 import enum
 import json
 import os
@@ -25,21 +24,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from harness.console.log import ConsoleFile
 from harness.core.errors import LabError
 from harness.core.lock import locked
-from harness.core.progress import say
 from harness.core.workspace import machine_dir
-from harness.machine import qemu, vm
-from harness.machine.dump import has_ended
+from harness.machine import qemu
 from harness.machine.options import Options
 from harness.machine.qmp import Monitor
 from harness.machine.ssh.address import Address
-from harness.machine.tap import TapUnavailable
 
 SOCKET = "keeper.sock"
 CONSOLE = "console.log"
 TESTED = "tests in the VM that boot left running"  # under its folder's lock
+TALKS = "talks with QEMU"  # under that of monitor_lock()
 ANSWER_LIMIT = 1 << 16
 ANSWER_DEADLINE = 5.0  # seconds
 STOP_DEADLINE = 5.0
@@ -91,7 +87,7 @@ class Running:
         All have the same connection: each would take answers that are another's.
         """
         with (
-            locked(machine_dir(), "talks with QEMU"),
+            locked(monitor_lock(), TALKS),
             socket.socket(fileno=socket.dup(self.monitor)) as connection,
         ):
             yield Monitor(connection, greeted=True)
@@ -100,6 +96,11 @@ class Running:
         """Give the descriptors up."""
         for descriptor in (self.monitor, *self.packets):
             os.close(descriptor)
+
+
+def monitor_lock() -> Path:
+    """The folder whose lock is for the monitor: all that use a VM have one connection to it."""
+    return machine_dir() / "monitor"
 
 
 def socket_path(directory: Path) -> str:
@@ -248,46 +249,6 @@ def stop(directory: Path) -> Stopped:
     finally:
         os.close(descriptor)
     raise LabError(f"the keeper of the VM, process {pid}, does not end, also by SIGKILL")
-
-
-@contextmanager
-def attached(running: Running, directory: Path) -> Iterator[vm.Machine]:
-    """Log into a VM that a keeper holds; leaving it leaves the VM as it is.
-
-    Left by an error, it ends what was started in the guest.
-    """
-    if str(running.options):
-        say(f"machine   {running.options}")
-    with contextlib.ExitStack() as stack:
-        connections = [
-            stack.enter_context(socket.socket(fileno=fd))
-            for fd in (running.monitor, *running.packets)
-        ]
-        with running.own_monitor() as monitor:
-            ended = has_ended(monitor)
-        if ended:
-            raise LabError(
-                "the kernel of the VM has ended; QEMU still has its memory",
-                hint="./lab drgn looks at it, ./lab dump FILE keeps it, ./lab boot has another VM",
-            )
-        knock = running.address.knock(vm.BOOT_DEADLINE)
-        from harness.machine.ssh.guest import Guest  # slow to import; the guest greets meanwhile
-
-        guest = Guest.negotiate(running.address, deadline=vm.BOOT_DEADLINE, knock=knock)
-        stack.callback(guest.close)
-        guest.log_in()
-        stack.enter_context(guest.hung_up())
-        yield vm.Machine(
-            guest=guest,
-            address=running.address,
-            monitor=Monitor(connections[0], greeted=True),
-            console=ConsoleFile(running.console),
-            accelerator=running.accelerator,
-            packets=tuple(connections[1:]),
-            no_tap=TapUnavailable(running.no_tap) if running.no_tap else None,
-            qemu_pid=running.qemu_pid,
-            alive=lambda: listens(directory) and Path(f"/proc/{running.qemu_pid}").exists(),
-        )
 
 
 def _ended(pidfd: int, deadline: float) -> bool:

@@ -21,6 +21,7 @@ from harness.core.lock import locked
 from harness.core.progress import say, step
 from harness.core.workspace import ROOT, Selection, build_root, machine_dir
 from harness.machine import keeper
+from harness.machine.attach import attached
 from harness.machine.build import Artefacts
 from harness.machine.held import built
 from harness.machine.options import OWN, Options
@@ -87,7 +88,7 @@ def booted_machine(selection: Selection) -> Iterator[Testbed]:
         _refuse_stale(running, artefacts)
         # Outermost, to see an error that this is left by: it ends what tests left in the guest.
         with (
-            keeper.attached(running, machine_dir()) as machine,
+            attached(running, machine_dir()) as machine,
             Machines(lambda: contextlib.nullcontext(machine), kept=True) as machines,
         ):
             machines.current()

@@ -34,7 +34,7 @@ def boots(testbed: Testbed) -> Iterator[Boots]:
 def test_cpus_memory_and_words(boots: Boots) -> None:
     machine = boots(Options(cpus=3, memory=768, append="lab.word=1 quiet"))
     assert machine.guest.sh("nproc") == "3\n"
-    assert machine.guest.sh("cat /proc/cmdline").endswith(" lab.word=1 quiet\n")
+    assert machine.guest.sh("cat /proc/cmdline").endswith(" lab.word=1 quiet ignore_loglevel\n")
     kib = int(machine.guest.sh("grep MemTotal /proc/meminfo").split()[1])
     assert 600 << 10 < kib < 768 << 10
 

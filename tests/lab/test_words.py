@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The words of harness/api.py that no proof of the series needs: what they say is so."""
 
-from typing import Literal
-
 import pytest
 
 from harness.api import (
@@ -63,7 +61,7 @@ def test_the_last_one_must_arrive(bpf: Bpf, nic: Nic, seed: int) -> None:
     """Where it does not, nothing was shown of the others."""
     way = forwarded(bpf, nic, *vlan("v1", 5), observed="v1.5")
     with pytest.raises(CaptureError, match=r"^1 frames of 2 were seen"):
-        way.capture(tagged(4, seed, [5, 6]), 1, arriving=[0, 3])
+        way.capture(tagged(2, seed, [5, 6]), 1, arriving=[0, 1])
     with pytest.raises(ValueError, match="the last one"):
         way.capture(random_frames(2, seed), arriving=[0])
     with pytest.raises(ValueError, match="the last one"):
@@ -129,8 +127,8 @@ def test_addresses_of_two_namespaces_talk(bpf: Bpf) -> None:
 
 def test_a_process_ends_with_its_block(bpf: Bpf) -> None:
     with running(bpf, "touch /tmp/up; sleep 1000 & sleep 2000", until="[ -e /tmp/up ]"):
-        assert len(bpf.run(["pgrep -x sleep"]).split()) == 2
-    assert bpf.run(["pgrep -x sleep || :; ls -d /tmp/tmp.* 2>/dev/null || :"]) == ""
+        assert len(bpf.run(["pidof sleep"]).split()) == 2
+    assert bpf.run(["pidof sleep || :; ls -d /tmp/tmp.* 2>/dev/null || :"]) == ""
 
 
 def test_a_process_that_is_not_ready_says_why(bpf: Bpf) -> None:
@@ -144,7 +142,7 @@ def test_a_process_that_is_not_ready_says_why(bpf: Bpf) -> None:
 def test_a_process_that_fails_says_why(bpf: Bpf) -> None:
     with (
         running(bpf, "echo some words; exit 3") as process,
-        pytest.raises(BpfError, match=r"exit status 3 [^$]*some words"),
+        pytest.raises(BpfError, match=r"exit status 3 in the guest: .*\n +some words"),
     ):
         process.wait()
 
@@ -154,10 +152,8 @@ def test_a_process_that_becomes_another_program_is_waited_for(bpf: Bpf) -> None:
         assert process.wait() == "words\n"
 
 
-@pytest.mark.parametrize("protocol", ["tcp", "udp"])
-def test_only_that_port_counts(bpf: Bpf, protocol: Literal["tcp", "udp"]) -> None:
-    option = "-u " if protocol == "udp" else ""
-    ready, other = listening(5001, protocol), listening(5000, protocol)
-    with running(bpf, f"busybox nc {option}-l -p 5001 -e cat", until=ready):
+def test_only_that_port_counts(bpf: Bpf) -> None:
+    ready, other = listening(5001), listening(5000)
+    with running(bpf, "busybox nc -l -p 5001", until=ready):
         lines = [f"if {other}; then echo other; fi", f"if {ready}; then echo ready; fi"]
         assert bpf.run(lines) == "ready\n"

@@ -61,7 +61,7 @@ def test_what_is_no_number_of_cpus(said: str) -> None:
 
 def test_words_come_behind_the_labs_own() -> None:
     (line,) = behind("-append", asked(append=" quiet loglevel=3 "))
-    assert line.endswith(" quiet loglevel=3")
+    assert line.endswith(" quiet loglevel=3 ignore_loglevel")
     assert line.startswith(behind("-append", OWN)[0])
 
 

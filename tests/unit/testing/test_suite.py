@@ -81,7 +81,7 @@ def test_what_holds_the_booted_machine_sees_an_error(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(suite, "built", lambda selection: nullcontext(current))
     monkeypatch.setattr(suite, "equipment", lambda artefacts: None)
     monkeypatch.setattr(keeper, "ask", lambda directory: current)
-    monkeypatch.setattr(keeper, "attached", attached)
+    monkeypatch.setattr(suite, "attached", attached)
     with pytest.raises(KeyboardInterrupt), suite.booted_machine(Selection()):
         raise KeyboardInterrupt
     assert seen == ["interrupted"]
