@@ -67,7 +67,9 @@ def _git_path(tree: Path, name: str) -> Path:
 
 def check_out(tree: Path, commit: str) -> None:
     """Have the files of a commit in the tree; what a partial clone lacks of them is fetched."""
-    partial_clone.complete(tree, Path(_alternates(tree).read_text().strip()).parent, commit)
+    alternates = _alternates(tree)
+    if alternates.exists():
+        partial_clone.complete(tree, Path(alternates.read_text().strip()).parent, commit)
     checkout = ("checkout", "--quiet", "--force", "--detach", commit)
     if (tree / "Makefile").exists():
         git(tree, *checkout)

@@ -65,7 +65,7 @@ def running(
     try:
         yield Process(bpf, directory)
     finally:
-        bpf.run([f"kill -KILL -$(cat {directory}/pid) 2>/dev/null || :", f"rm -r {directory}"])
+        bpf.run([f"kill -s KILL -- -$(cat {directory}/pid) 2>/dev/null || :", f"rm -r {directory}"])
 
 
 def listening(port: int, *, namespace: str = "") -> str:

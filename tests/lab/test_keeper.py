@@ -70,7 +70,8 @@ def test_a_kernel_that_panicked_leaves_its_memory(
     try:
         with pytest.raises(KernelEnded), attached(running, tmp_path) as machine:
             machine.guest.run("echo c >/proc/sysrq-trigger")
-        assert "machine   --cpus 1" in capsys.readouterr().out
+        said = capsys.readouterr()
+        assert "machine   --cpus 1" in said.out + said.err  # where xdist has stdout
         again = keeper.ask(tmp_path)
         assert again
         with again.own_monitor() as monitor:

@@ -10,12 +10,14 @@ from harness.artefacts.scratch_tree import check_out, clone
 from harness.core.errors import LabError
 from harness.core.git import git
 
+GIT = "/usr/bin/git"
+
 
 def users(*words: str | Path) -> str:
     """What git prints as its user runs it."""
     env = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "GIT_CONFIG_GLOBAL": "/dev/null"}
     done = subprocess.run(
-        ["git", *map(str, words)], env=env, check=True, capture_output=True, text=True, timeout=60
+        [GIT, *map(str, words)], env=env, check=True, capture_output=True, text=True, timeout=60
     )
     return done.stdout
 
