@@ -137,8 +137,9 @@ def test_the_memory_of_a_guest_that_panicked_is_kept(
     (file,) = tmp_path.iterdir()
     assert f"its memory: ./lab drgn {file}" in failed["test_that_panics"]
     assert "Kernel panic - not syncing" in failed["test_that_panics"]
-    # In makedumpfile's flattened format, which is for pipes: QEMU's docs call it kdump-zlib.
-    assert file.read_bytes()[:12] == b"makedumpfile"
+    written = file.read_bytes()
+    assert written[:8] == b"KDUMP   "
+    assert b"OSRELEASE=" in written
     assert file.stat().st_mode & 0o777 == 0o600
 
 
