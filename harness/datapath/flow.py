@@ -171,6 +171,7 @@ def flow_of_one_packet(
             *veth(napi=False),
             "ethtool -K v0 tso off",
             *veth("w", ENTRANCE, napi=False),
+            "ethtool -K w0 tso off",  # else its peer takes skbs without GRO (veth_xmit())
             f"ethtool -K {CUT_END} gro on",
             *_tap(),
             f"tc qdisc add dev {TAP} clsact",

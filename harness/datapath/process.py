@@ -46,7 +46,7 @@ def running(
     It begins in an empty folder of its own.
 
     until: a shell condition that says that it is ready, as `listening`. At the end it is killed,
-    and all that it started in its session. Raises BpfError, with what it printed, if it ended
+    and all that it started in its session, and is gone. Raises BpfError, with what it printed, if it ended
     before it was ready; GuestTimeout when the seconds are over.
     """
     # A subshell: what calls exit, or becomes another program, is not to end what notes its end.
@@ -65,7 +65,9 @@ def running(
     try:
         yield Process(bpf, directory)
     finally:
-        bpf.run([f"kill -s KILL -- -$(cat {directory}/pid) 2>/dev/null || :", f"rm -r {directory}"])
+        group = f"-$(cat {directory}/pid)"
+        gone = _until(f"! kill -s KILL -- {group} 2>/dev/null")
+        bpf.run([*gone, f"rm -r {directory}"])
 
 
 def listening(port: int, *, namespace: str = "") -> str:
