@@ -46,8 +46,8 @@ def running(
     It begins in an empty folder of its own.
 
     until: a shell condition that says that it is ready, as `listening`. At the end it is killed,
-    and all that it started in its session, and is gone. Raises BpfError, with what it printed, if it ended
-    before it was ready; GuestTimeout when the seconds are over.
+    and all that it started in its session, and is gone. Raises BpfError, with what it printed,
+    if it ended before it was ready; GuestTimeout when the seconds are over.
     """
     # A subshell: what calls exit, or becomes another program, is not to end what notes its end.
     script = f"( {command}\n); echo $? >status.new; mv status.new status"
