@@ -109,6 +109,14 @@ GIVING = {
     Place.TAP_NOWAIT: Giving.WRITE_NOWAIT,
     Place.TAP_VHOST: Giving.VHOST,
 }
+
+
+def _marks(place: Place) -> list[pytest.MarkDecorator]:
+    # From Linux 7 on tun has room for metadata there.
+    of_base = [pytest.mark.base("6.12")] if place in (Place.TAP_NOWAIT, Place.TAP_VHOST) else []
+    return of_base if place is Place.ETH1 else [SLOW, *of_base]
+
+
 EACH_PLACE = pytest.mark.parametrize(
     ("place", "nic"),
     [
@@ -116,7 +124,7 @@ EACH_PLACE = pytest.mark.parametrize(
             place,
             "eth2" if place in (Place.ETH2, Place.ETH2_GENERIC) else "eth1",
             id=place.name.lower(),
-            marks=() if place is Place.ETH1 else SLOW,
+            marks=_marks(place),
         )
         for place in Place
     ],
