@@ -133,8 +133,9 @@ def compile_strictly(
 def _asked(layout: Layout, tree: Path, fragments: tuple[Path, ...]) -> str:
     """A fingerprint of what a kernel depends on besides its tree's files."""
     texts = (path.read_bytes() for path in fragments)
-    tools, settings = _toolchain(layout, tree), _settings(layout, tree)
-    return artefact.fingerprint(str(tree), *tools, *settings, *texts)
+    linker = toolchain.linker(tree, layout.root)
+    tools = toolchain.identities([*toolchain.PROGRAMS, linker])
+    return artefact.fingerprint(str(tree), *tools, *_settings(linker), *texts)
 
 
 def _options(listing: Sequence[str], asked: str) -> str:
@@ -177,7 +178,7 @@ def _make(
     deadline: float = CONFIG_DEADLINE,
     on_line: Callable[[str], None] | None = None,
 ) -> None:
-    settings = [f"O={layout.objects}", *_settings(layout, tree)]
+    settings = [f"O={layout.objects}", *_settings(toolchain.linker(tree, layout.root))]
     settings += ["CC=ccache gcc"] if shutil.which("ccache") else []
     env = _ccache(layout)
     try:
@@ -192,8 +193,8 @@ def _make(
         raise
 
 
-def _settings(layout: Layout, tree: Path) -> list[str]:
-    settings = {**SETTINGS, "LD": toolchain.linker(tree, layout.root)}
+def _settings(linker: str) -> list[str]:
+    settings = {**SETTINGS, "LD": linker}
     return [f"{name}={value}" for name, value in settings.items()]
 
 
