@@ -25,6 +25,8 @@ CLANG = (
     *("-fms-extensions", "-Wno-microsoft-anon-tag"),
 )
 GCC = ("gcc", "-O2", *WARNINGS)
+# What the programs name and kernels before 6.3 lack, and where it is for those.
+RSS_TYPE, ITS_HEADER = "enum xdp_rss_hash_type {", "rss_type.h"
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,8 @@ def _drop_dwarf(program: Path, tools: Tools, log: Path) -> None:
 
 def _vmlinux_h(directory: Path, kernel: Kernel, tools: Tools) -> None:
     header = run([tools.bpftool, "btf", "dump", "file", kernel.vmlinux, "format", "c"], deadline=60)
-    (directory / "vmlinux.h").write_text(header)
+    more = "" if RSS_TYPE in header else f'#include "{ITS_HEADER}"\n'
+    (directory / "vmlinux.h").write_text(header + more)
 
 
 def _compile_helper(source: Path, directory: Path, tools: Tools, log: Path) -> set[Path]:
