@@ -13,7 +13,7 @@ from pathlib import Path
 from harness.core import environment, files
 from harness.core.artefact import fingerprint
 from harness.core.errors import LabError
-from harness.core.host import Need, find, install_line, this_family
+from harness.core.host import find, install_line, this_family, versioned
 from harness.core.progress import say
 from harness.core.run import run
 
@@ -21,8 +21,13 @@ LLD = "ld.lld"  # half of the work of GNU ld, and on all processors
 GNU_LD = "ld.bfd"
 PROGRAMS = ("gcc", "as", "pahole")  # besides the linker
 OLDEST = Path("scripts/min-tool-version.sh")
+# pahole's age is in Kconfig alone: 116 is 1.16.
+BTF = Path("lib/Kconfig.debug")
+BTF_NEEDS = re.compile(
+    r"^config DEBUG_INFO_BTF$(?:\n\t.*)*?\n\tdepends on PAHOLE_VERSION >= (\d)(\d+)$", re.MULTILINE
+)
 KEPT = "toolchains.json"  # what was chosen, by what that rests on: asking takes 0.1 s
-VERSION = re.compile(r"(?:LLD|GNU ld\b.*?|^)\s*(\d+(?:\.\d+)+)", re.MULTILINE)
+VERSION = re.compile(r"(?:LLD|GNU ld\b.*?|^v?)\s*(\d+(?:\.\d+)+)", re.MULTILINE)
 
 Version = tuple[int, ...]
 
@@ -31,13 +36,13 @@ def linker(tree: Path, memory: Path) -> str:
     """The name of the linker for a tree: ld.lld, a newer one beside it, or GNU ld.
 
     memory: a folder in which the choice is kept. Says what was chosen in the place of ld.lld.
-    Raises LabError if the tree takes none of them, or wants a newer gcc.
+    Raises LabError if the tree takes none of them, or wants a newer gcc or pahole.
     """
     script = tree / OLDEST
     if not script.exists():  # older than Linux 5.13
         return LLD
     candidates = [LLD, *_numbered(), GNU_LD]
-    key = fingerprint(script, *identities(["gcc", *candidates]))
+    key = fingerprint(script, tree / BTF, *identities([*PROGRAMS, *candidates]))
     kept = memory / KEPT
     known: dict[str, str] = json.loads(kept.read_text()) if kept.exists() else {}
     if key not in known:
@@ -62,11 +67,11 @@ def _numbered() -> list[str]:
 
 
 def _chosen(tree: Path, candidates: Sequence[str]) -> str:
-    gcc, least = _of("gcc", "-dumpfullversion"), _oldest(tree, "gcc")
-    if gcc < least:
-        hint = install_line([Need("gcc", "gcc")], this_family())
-        message = f"this kernel takes gcc {_told(least)} or newer, and gcc here is {_told(gcc)}"
-        raise LabError(message, hint=f"have a newer one come first in PATH, or {hint}")
+    _refuse_older("gcc", _of("gcc", "-dumpfullversion"), _oldest(tree, "gcc"))
+    pahole = BTF_NEEDS.search((tree / BTF).read_text())
+    if pahole:
+        oldest = (int(pahole[1]), int(pahole[2]))
+        _refuse_older("pahole", _of("pahole", "--version"), oldest)
     refused: list[str] = []
     for name in candidates:
         least = _oldest(tree, "binutils" if name == GNU_LD else "llvm")
@@ -77,6 +82,15 @@ def _chosen(tree: Path, candidates: Sequence[str]) -> str:
             return name
         refused.append(f"{name} is {_told(version) or 'missing'}, {_told(least)} is the oldest")
     raise LabError(f"this kernel takes no linker of this machine: {'; '.join(refused)}")
+
+
+def _refuse_older(program: str, version: Version, least: Version) -> None:
+    if version < least:
+        hint = install_line([versioned(program)], this_family())
+        message = (
+            f"this kernel takes {program} {_told(least)} or newer, and {_told(version)} is here"
+        )
+        raise LabError(message, hint=f"have a newer one come first in PATH, or {hint}")
 
 
 def _oldest(tree: Path, tool: str) -> Version:

@@ -9,7 +9,7 @@ from harness.core.environment import LAB
 from harness.core.errors import TestsFailed
 from harness.core.progress import say, step
 from harness.core.run import CommandFailed, run
-from harness.core.workspace import ROOT
+from harness.core.workspace import ROOT, Base, Selection
 from harness.native.host_tests import host_tests
 from harness.testing.suite import guest
 from harness.testing.verdict import GUEST_TESTS
@@ -22,7 +22,8 @@ EVERYTHING = ("-m", "", str(GUEST_TESTS), str(LAB_TESTS))
 
 def check() -> None:
     """Lint, types, unit tests, guest tests, the lab's own, host tests: all, then the verdict."""
-    host.require()  # unit tests need git, gcc and QEMU as well
+    # Unit tests need git, gcc and QEMU as well.
+    host.require(Base.load(Selection.load().base).tools)
     python = [sys.executable, "-m"]
     steps = {
         "lint": [*python, "ruff", "check", "--no-cache", "."],

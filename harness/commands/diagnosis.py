@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.core.errors import SPARE
-from harness.core.host import CCACHE, NEEDS, Family, install_line
+from harness.core.host import CCACHE, Family, Need, install_line
 from harness.machine.qemu import Accelerator
 from harness.machine.tap import TapUnavailable
 
@@ -76,7 +76,8 @@ class Facts:
     """A machine, as far as the lab depends on it.
 
     machine: as uname(1) has it.
-    places: of the probes of NEEDS and CCACHE, None where missing.
+    needs: all that must be here.
+    places: of the probes of these and CCACHE, None where missing.
     versions: of OLDEST's programs, as far as they could be told.
     accelerator: what is known of it, None if a guest has yet to be tried.
     cpu_flags: of /proc/cpuinfo.
@@ -89,6 +90,7 @@ class Facts:
     machine: str
     family: Family | None
     container: bool
+    needs: tuple[Need, ...]
     places: Mapping[str, Path | None]
     versions: Mapping[str, Version]
     apt: bool
@@ -120,7 +122,7 @@ def diagnose(facts: Facts) -> list[Finding]:
 
 def remedy(facts: Facts) -> str:
     """What to do first about a machine on which the lab can't work."""
-    missing = [need for need in NEEDS if facts.places.get(need.probe) is None]
+    missing = [need for need in facts.needs if facts.places.get(need.probe) is None]
     return install_line(missing, facts.family) if missing else "what to do stands below each"
 
 
@@ -131,7 +133,7 @@ def _machine(facts: Facts) -> Iterator[Finding]:
 
 
 def _programs(facts: Facts) -> Iterator[Finding]:
-    for need in NEEDS:
+    for need in facts.needs:
         place = facts.places.get(need.probe)
         version = facts.versions.get(need.probe)
         if place is None:

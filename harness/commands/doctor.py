@@ -23,7 +23,7 @@ from harness.core.errors import BadCall, LabError
 from harness.core.host import CCACHE, GIB, NEEDS, find, this_family, usable_processors
 from harness.core.progress import say
 from harness.core.run import run
-from harness.core.workspace import ROOT, Layout, Selection, build_root
+from harness.core.workspace import ROOT, Base, Layout, Selection, build_root
 from harness.machine import accelerator, tap
 from harness.machine.qemu import Accelerator
 from harness.machine.sandbox import SYSCTL, in_container
@@ -50,7 +50,8 @@ def report() -> None:
 
 def gather() -> Facts:
     """The facts of this machine. Makes build/ and a tap, which goes at once."""
-    probes = [need.probe for need in (*NEEDS, CCACHE)]
+    needs = (*NEEDS, *Base.load(Selection.load().base).tools)
+    probes = [need.probe for need in (*needs, CCACHE)]
     cpuinfo = Path("/proc/cpuinfo").read_text().partition("\n\n")[0]
     flags = re.search(r"^flags\s*:(.*)$", cpuinfo, re.MULTILINE)
     memory, processors = _cgroup_limits(Path("/proc/self/cgroup").read_text(), CGROUPS)
@@ -58,6 +59,7 @@ def gather() -> Facts:
         machine=platform.machine(),
         family=this_family(),
         container=in_container(),
+        needs=needs,
         places={probe: find(probe) for probe in probes},
         versions={name: version for name in OLDEST if (version := _version(name))},
         apt=shutil.which("apt-get") is not None,

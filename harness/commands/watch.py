@@ -39,8 +39,8 @@ def watch(arguments: Sequence[str]) -> None:
 
     arguments: pytest's, for each run. Files that they name are watched, and only these run.
     """
-    host.require()
     selection = Selection.load()
+    host.require(Base.load(selection.base).tools)
     places = [*_places(selection), *named(arguments)]
     events = watchfiles.watch(
         *places,

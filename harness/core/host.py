@@ -7,7 +7,7 @@ import platform
 import re
 import shutil
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.core import environment
@@ -58,7 +58,6 @@ class Need:
 
 
 NEEDS = (
-    Need("gcc", "gcc"),
     Need("/usr/include/stdlib.h", "libc6-dev", fedora="glibc-devel", arch="glibc"),
     Need("make", "make"),
     Need("bc", "bc"),
@@ -66,13 +65,10 @@ NEEDS = (
     Need("flex", "flex"),
     Need("/usr/include/gelf.h", "libelf-dev", fedora="elfutils-libelf-devel", arch="libelf"),
     Need("/usr/include/zlib.h", "zlib1g-dev", fedora="zlib-devel", arch="zlib"),
-    Need("pahole", "dwarves", arch="pahole"),
-    Need("ld.lld", "lld"),
     Need("lz4", "lz4"),
     Need("xz", "xz-utils", fedora="xz", arch="xz"),
     Need("perl", "perl"),
     Need("git", "git"),
-    Need("clang", "clang"),
     Need("qemu-system-x86_64", "qemu-system-x86"),
     Need("busybox", "busybox-static", fedora="busybox", arch="busybox"),
     Need("dash", "dash"),
@@ -82,6 +78,13 @@ NEEDS = (
     Need("bridge", "iproute2", fedora="iproute"),
     Need("ethtool", "ethtool"),
     Need("setpriv", "util-linux"),
+)
+# Those whose age matters to a kernel: its BASE says which.
+VERSIONED = (
+    Need("gcc", "gcc"),
+    Need("ld.lld", "lld"),
+    Need("clang", "clang"),
+    Need("pahole", "dwarves", arch="pahole"),
 )
 CCACHE = Need("ccache", "ccache")  # what is compiled again is not; nothing else changes
 
@@ -137,19 +140,31 @@ def may_install() -> bool:
     return not word
 
 
-def require() -> None:
+def versioned(name: str) -> Need:
+    """What a kernel is built with: gcc, ld.lld, clang, pahole; or one of a version, as ld.lld-19.
+
+    Raises KeyError for another program.
+    """
+    program, dash, version = name.partition("-")
+    known = {need.probe: need for need in VERSIONED}[program]
+    return replace(known, probe=name, package=f"{known.package}{dash}{version}")
+
+
+def require(tools: Iterable[Need]) -> None:
     """Install what is missing where that is possible, else say in one line what to install.
 
+    tools: of a base, beside what every kernel takes.
     Raises LabError for what is missing then, BadCall if variables ask for another build than
     the lab's, which would not be that.
     """
+    needs = (*NEEDS, *tools)
     for name, value in environment.asked().items():
         raise BadCall(
             f"{name}={value} is set, but the lab builds in its own way: gcc, ld.lld, x86_64",
             hint=f"env -u {name} ./lab ...; for the kernel's options: ./lab build --config FILE",
         )
     installs = may_install()
-    missing = [need for need in NEEDS if not need.met]
+    missing = [need for need in needs if not need.met]
     if not missing:
         return
     remedy = install_line(missing, this_family())
@@ -169,7 +184,7 @@ def require() -> None:
             error.hint = error.hint or remedy
             raise
         current.note = f"{len(packages)} installed"
-    still = [need.probe for need in NEEDS if not need.met]
+    still = [need.probe for need in needs if not need.met]
     if still:
         raise LabError(f"still missing after apt-get install: {', '.join(still)}")
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from harness.core import files, private
 from harness.core.errors import BadCall, LabError
+from harness.core.host import Need, versioned
 
 ROOT = Path(__file__).resolve().parents[2]
 SERIES_ROOT = ROOT / "kernel-patches"
@@ -83,12 +84,14 @@ class Base:
 
     package, version: Debian's source package.
     suite: of Debian's, that has it, where the machine's own apt does not.
+    tools: that it is built with, by their names in PATH.
     objects: compiler runs of a build from nothing.
     """
 
     package: str
     version: str
     suite: str
+    tools: tuple[Need, ...]
     objects: int
     series_dir: Path
 
@@ -102,8 +105,10 @@ class Base:
             known = ", ".join(sorted(path.parent.name for path in SERIES_ROOT.glob("*/BASE")))
             raise BadCall(f"no base {name!r}", hint=f"bases: {known}") from None
         try:
-            return cls(series_dir=directory, **tomllib.loads(text))
-        except (tomllib.TOMLDecodeError, TypeError) as error:
+            fields = tomllib.loads(text)
+            tools = tuple(versioned(name) for name in fields.pop("tools"))
+            return cls(series_dir=directory, tools=tools, **fields)
+        except (tomllib.TOMLDecodeError, TypeError, KeyError) as error:
             raise LabError(f"{directory / 'BASE'}: {error}") from None
 
 

@@ -8,7 +8,7 @@ from harness.artefacts import bpf_programs, image, tree
 from harness.artefacts.kernel import Kernel
 from harness.core import artefact, host
 from harness.core.errors import BadCall
-from harness.core.workspace import Layout, Selection
+from harness.core.workspace import Base, Layout, Selection
 from harness.machine import accelerator, qemu
 from harness.machine.options import OWN, Options
 from harness.machine.plan import Plan
@@ -77,7 +77,7 @@ def build(selection: Selection) -> Artefacts:
 
     The caller holds the build lock.
     """
-    host.require()
+    host.require(Base.load(selection.base).tools)
     layout = Layout.of(selection)
     linux = tree.source_tree(selection)
     built = tree.kernel(selection, linux)

@@ -13,7 +13,7 @@ from harness.core.host import Need
 from harness.core.lock import locked
 from harness.core.progress import say
 from harness.core.run import CommandFailed, run
-from harness.core.workspace import ROOT, Layout, Selection, build_root
+from harness.core.workspace import ROOT, Base, Layout, Selection, build_root
 from harness.native import fuzz, other_machines
 from harness.native.compiled import SOURCES
 
@@ -27,11 +27,11 @@ def host_tests(words: Sequence[str]) -> None:
     """
     if list(words) not in ([], ["foreign"], ["fuzz"]):
         raise BadCall(f"host does not know {shlex.join(words)}", hint="./lab host [foreign | fuzz]")
-    host.require()
+    selection = Selection.load()
+    host.require(Base.load(selection.base).tools)
     platforms = other_machines.PLATFORMS if "foreign" in words else ()
     _require(need for platform in platforms for need in platform.needs)
     _require(fuzz.needs() if "fuzz" in words else ())
-    selection = Selection.load()
     with locked(build_root()):
         tree = source_tree(selection)
         if "fuzz" in words:

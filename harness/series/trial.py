@@ -24,7 +24,7 @@ from harness.core.errors import BadCall, LabError, TestsFailed
 from harness.core.lock import locked, used
 from harness.core.progress import say
 from harness.core.run import CommandFailed, run
-from harness.core.workspace import Lane, Layout, Selection, build_root
+from harness.core.workspace import Base, Lane, Layout, Selection, build_root
 from harness.machine.build import build
 from harness.native import host_tests
 from harness.native.compiled import SOURCES, compile_c, store_sources
@@ -204,7 +204,7 @@ def trial(selection: Selection) -> Iterator[Trial]:
     """
     if selection.commit:
         raise BadCall("the last build was of a part of the series", hint="./lab build")
-    host.require()
+    host.require(Base.load(selection.base).tools)
     apart = replace(selection, place=PLACE)
     layout = Layout.of(apart)
     with contextlib.ExitStack() as stack:

@@ -21,7 +21,19 @@ SAYS = {
     "ld.lld": "Debian LLD {} (compatible with GNU linkers)",
     "ld.bfd": "GNU ld (GNU Binutils for Debian) {}",
     "gcc": "{}",
+    "pahole": "v{}",
 }
+BTF = """config PAHOLE_VERSION
+	int
+
+config DEBUG_INFO_BTF
+	bool "Generate BTF type information"
+	depends on PAHOLE_VERSION >= {}
+	depends on DEBUG_INFO_DWARF4 || PAHOLE_VERSION >= 121
+
+config PAHOLE_HAS_LANG_EXCLUDE
+	def_bool PAHOLE_VERSION >= 124
+"""
 
 
 class Machine:
@@ -29,9 +41,9 @@ class Machine:
 
     def __init__(self, root: Path) -> None:
         self.bin, self.tree, self.memory = root / "bin", root / "tree", root / "build"
-        for folder in (self.bin, self.tree / "scripts", self.memory):
+        for folder in (self.bin, self.tree / "scripts", self.tree / "lib", self.memory):
             folder.mkdir(parents=True)
-        self.has(**{"gcc": "12.2.0", "ld.bfd": "2.40"})
+        self.has(**{"gcc": "12.2.0", "ld.bfd": "2.40", "pahole": "1.24"})
         self.takes()
 
     def has(self, **versions: str) -> None:
@@ -40,7 +52,14 @@ class Machine:
             (self.bin / name).write_text(f"#!/bin/sh\necho '{words}'\necho >>{self.bin}/asked\n")
             (self.bin / name).chmod(0o755)
 
-    def takes(self, gcc: str = "5.1.0", binutils: str = "2.25.0", llvm: str = "13.0.1") -> None:
+    def takes(
+        self,
+        gcc: str = "5.1.0",
+        binutils: str = "2.25.0",
+        llvm: str = "13.0.1",
+        pahole: int = 116,
+    ) -> None:
+        (self.tree / toolchain.BTF).write_text(BTF.format(pahole))
         script = OLDEST.format(gcc=gcc, binutils=binutils, llvm=llvm)
         (self.tree / toolchain.OLDEST).write_text(script)
 
@@ -90,8 +109,17 @@ def test_none_that_it_takes(machine: Machine) -> None:
 
 def test_a_gcc_that_is_too_old(machine: Machine) -> None:
     machine.takes(gcc="13.1.0")
-    with pytest.raises(LabError, match=r"takes gcc 13.1.0 or newer, and gcc here is 12.2.0"):
+    with pytest.raises(LabError, match=r"takes gcc 13.1.0 or newer, and 12.2.0 is here"):
         _ = machine.linker
+
+
+def test_a_pahole_that_is_too_old(machine: Machine) -> None:
+    machine.has(**{"ld.lld": "14.0.6", "pahole": "1.21"})
+    machine.takes(pahole=122)
+    with pytest.raises(LabError, match=r"takes pahole 1.22 or newer, and 1.21 is here"):
+        _ = machine.linker
+    machine.has(pahole="1.22")
+    assert machine.linker == "ld.lld"
 
 
 def test_a_tree_that_does_not_say(machine: Machine) -> None:

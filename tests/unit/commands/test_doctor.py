@@ -10,16 +10,18 @@ from harness.commands import doctor
 from harness.commands.diagnosis import Facts, Finding, Storage, Trouble, diagnose, remedy
 from harness.core import host
 from harness.core.errors import LabError
-from harness.core.host import CCACHE, NEEDS, Family, family, install_line
+from harness.core.host import CCACHE, NEEDS, VERSIONED, Family, family, install_line
 from harness.machine.qemu import Accelerator
 from harness.machine.tap import TapUnavailable
 
 BREAKS, SLOWS, NONE = Trouble.BREAKS, Trouble.SLOWS, Trouble.NONE
+ALL = (*NEEDS, *VERSIONED)
 GOOD = Facts(
     machine="x86_64",
     family=Family.DEBIAN,
     container=False,
-    places={need.probe: Path("/usr/bin", need.probe) for need in (*NEEDS, CCACHE)},
+    needs=ALL,
+    places={need.probe: Path("/usr/bin", need.probe) for need in (*ALL, CCACHE)},
     versions={"gcc": (12, 2, 0), "pahole": (1, 24), "clang": (14, 0, 6)},
     apt=True,
     accelerator=Accelerator("kvm", "host", "a guest came up under KVM"),
@@ -55,7 +57,7 @@ def disk(**changed: object) -> Facts:
 def test_a_good_machine_has_no_trouble() -> None:
     assert troubles(GOOD) == []
     names = [finding.name for finding in diagnose(GOOD)]
-    assert names[: len(NEEDS)] == [need.probe for need in NEEDS]
+    assert names[: len(ALL)] == [need.probe for need in ALL]
     assert {"ccache", "kernel source", "accelerator", "tap", "disk", "memory"} < {*names}
     assert not [finding for finding in diagnose(GOOD) if finding.remedy]
 
@@ -169,10 +171,10 @@ def test_what_is_missing_is_one_line_to_install() -> None:
 
 def test_every_family_names_a_package_for_every_need() -> None:
     for each in Family:
-        line = install_line([*NEEDS, CCACHE], each)
+        line = install_line([*ALL, CCACHE], each)
         assert line.startswith(f"as root: {each.installer} ")
         assert "ccache" in line.split()
-    assert install_line(NEEDS[:1], None) == "install what Debian has in: gcc"
+    assert install_line(VERSIONED[:1], None) == "install what Debian has in: gcc"
 
 
 @pytest.mark.parametrize(
@@ -208,7 +210,7 @@ def test_without_apt_the_error_says_what_to_install(
     monkeypatch.setattr(host, "find", lambda probe: None if "gelf" in probe else Path(probe))
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(LabError, match=r"missing on this machine: /usr/include/gelf\.h") as caught:
-        host.require()
+        host.require(())
     assert caught.value.hint == hint
 
 

@@ -194,10 +194,10 @@ def test_what_asks_for_another_build_is_a_bad_call(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     monkeypatch.setattr(host, "NEEDS", ())
-    host.require()
+    host.require(())
     monkeypatch.setenv(name, value)
     with pytest.raises(BadCall, match=f"^{name}={value} is set") as caught:
-        host.require()
+        host.require(())
     assert f"env -u {name} ./lab" in caught.value.hint
 
 
@@ -220,7 +220,7 @@ def test_what_asks_for_the_labs_own_build_is_none(
 ) -> None:
     monkeypatch.setattr(host, "NEEDS", ())
     monkeypatch.setenv(name, value)
-    host.require()
+    host.require(())
 
 
 def test_help_needs_no_build(

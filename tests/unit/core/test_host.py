@@ -8,7 +8,7 @@ import pytest
 
 from harness.core import host
 from harness.core.errors import BadCall, LabError
-from harness.core.host import Family, Need, require
+from harness.core.host import VERSIONED, Family, Need, require, versioned
 
 LACKING = "a-program-of-this-test"
 
@@ -30,12 +30,25 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_what_is_missing_is_installed(place: Path) -> None:
-    require()
+    require(())
     update, install = (place / "apt").read_text().splitlines()
     assert update.split()[-1] == "update"
     assert install.split()[-1] == "its-package"
-    require()
+    require(())
     assert len((place / "apt").read_text().splitlines()) == 2
+
+
+def test_so_is_what_a_base_wants(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host, "NEEDS", (Need("sh", "dash"),))
+    require([Need("sh", "dash"), Need(LACKING, "its-other-package")])
+    assert (place / "apt").read_text().splitlines()[-1].split()[-1] == "its-other-package"
+
+
+def test_a_base_names_programs_and_versions() -> None:
+    assert [versioned(need.probe) for need in VERSIONED] == list(VERSIONED)
+    assert versioned("ld.lld-19") == Need("ld.lld-19", "lld-19")
+    with pytest.raises(KeyError):
+        versioned("make")
 
 
 @pytest.mark.parametrize("why", ["the user says no", "there is no apt-get"])
@@ -46,7 +59,7 @@ def test_or_it_is_named(place: Path, monkeypatch: pytest.MonkeyPatch, why: str) 
         monkeypatch.setattr("shutil.which", lambda name, **_: None)
         monkeypatch.setattr(host, "find", lambda name: None)
     with pytest.raises(LabError, match=f"missing on this machine: .*{LACKING}") as caught:
-        require()
+        require(())
     assert caught.value.hint.startswith("as root: apt-get install ")
     assert "its-package" in caught.value.hint
     assert not (place / "apt").exists()
@@ -57,6 +70,6 @@ def test_another_word_is_a_bad_call(place: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("LAB_INSTALL", "0")
     monkeypatch.setattr(host, "NEEDS", ())
     with pytest.raises(BadCall, match="LAB_INSTALL=0") as caught:
-        require()
+        require(())
     assert "LAB_INSTALL=no" in caught.value.hint
     assert not (place / "apt").exists()
