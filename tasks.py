@@ -238,7 +238,10 @@ def host(_: Context, word: list[str]) -> None:
 @verb(
     "commands.patches",
     Group.SERIES,
-    takes={"word": "export | check | drop N... | only N... | bisect [GOOD BAD --] TEST..."},
+    takes={
+        "word": "export | check | upto NAME | cover NAME | drop N... | only N..."
+        " | bisect [GOOD BAD --] TEST..."
+    },
     iterable=["word"],
 )
 def patches(_: Context, word: list[str]) -> None:
@@ -246,6 +249,8 @@ def patches(_: Context, word: list[str]) -> None:
 
     export: write the tree's commits back as files.
     check: checkpatch, build up to each patch with W=1, sparse.
+    upto NAME: build the series to the end of a sub-series, for boot and test.
+    cover NAME: write the letter and the patches of a sub-series, to be posted.
     drop N...: build the series without these, for boot and test.
     only N...: build only these of the series, for boot and test.
     bisect TEST...: find the patch from which on tests fail, or pass.

@@ -26,15 +26,23 @@ MISSING = re.compile(
     r" in index|already exists in (?:index|working directory))$",
     re.MULTILINE,
 )
+MOST = 15  # patches of a sub-series: what netdev takes (Documentation/process/maintainer-netdev)
 BLUNT = re.compile(r"^(?:error|fatal): (.+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Patch:
-    """A file of the series, and its content's SHA-256."""
+    """A file of the series, and its content's SHA-256.
+
+    part: the sub-series that it is of, which is its folder's name.
+    """
 
     path: Path
     digest: str
+    part: str
+
+    def __str__(self) -> str:
+        return f"{self.part}/{self.path.name}"
 
 
 @dataclass(frozen=True)
@@ -46,25 +54,51 @@ class Commit:
 
 
 def parse_series(directory: Path) -> tuple[Patch, ...]:
-    """The patches that the file `series` names, in order; '#' begins a comment (as in quilt)."""
-    try:
-        lines = (directory / "series").read_text().splitlines()
-    except OSError as error:
-        raise LabError(f"{directory / 'series'}: {error.strerror}") from None
-    names = [name for line in lines if (name := line.partition("#")[0].strip())]
-    doubles = {name for name in names if names.count(name) > 1}
-    if doubles:
-        raise LabError(f"{directory / 'series'} names {', '.join(sorted(doubles))} twice")
-    patches = []
+    """The patches of a series, in order.
+
+    Its file `series` names folders, the sub-series, in order, and each folder's own names
+    patches; '#' begins a comment (as in quilt). Raises LabError for what is not there or there
+    twice, and for a sub-series of more than MOST patches.
+    """
+    return tuple(patch for part in parts(directory) for patch in _of_part(directory / part))
+
+
+def parts(directory: Path) -> list[str]:
+    """The names of a series' sub-series, in order."""
+    return _named(directory / "series")
+
+
+def _of_part(directory: Path) -> list[Patch]:
+    series = directory / "series"
+    names = _named(series)
+    if len(names) > MOST:
+        raise LabError(
+            f"{series} names {len(names)} patches, and who reviews takes {MOST} at a time",
+            hint="move the last ones to another sub-series",
+        )
+    found = []
     for name in names:
         path = directory / name
         if not path.is_file():
             raise LabError(
-                f"{directory / 'series'} names {name}, which is not there",
+                f"{series} names {name}, which is not there",
                 hint="add the file, or remove its line",
             )
-        patches.append(Patch(path, hashlib.sha256(path.read_bytes()).hexdigest()))
-    return tuple(patches)
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        found.append(Patch(path, digest, directory.name))
+    return found
+
+
+def _named(series: Path) -> list[str]:
+    try:
+        lines = series.read_text().splitlines()
+    except OSError as error:
+        raise LabError(f"{series}: {error.strerror}") from None
+    names = [name for line in lines if (name := line.partition("#")[0].strip())]
+    doubles = {name for name in names if names.count(name) > 1}
+    if doubles:
+        raise LabError(f"{series} names {', '.join(sorted(doubles))} twice")
+    return names
 
 
 def apply(layout: Layout, series: tuple[Patch, ...]) -> None:
@@ -214,9 +248,9 @@ def describe_failure(patch: Patch, output: str) -> str:
         starts = [int(start) for start in HUNK.findall(section)]
         number = starts.index(line) + 1 if line in starts else 0
         hunk = f"hunk #{number} of {len(starts)} (line {line})" if number else f"line {line}"
-        return f"{patch.path.name} does not apply: {file}, {hunk}"
+        return f"{patch} does not apply: {file}, {hunk}"
     if found := MISSING.search(output):
-        return f"{patch.path.name} does not apply: {found['file']}: {found['why']}"
+        return f"{patch} does not apply: {found['file']}: {found['why']}"
     words = BLUNT.search(output)
     why = words[1] if words else output.strip().partition("\n")[0] or "git am failed"
-    return f"{patch.path.name} does not apply: {why}"
+    return f"{patch} does not apply: {why}"

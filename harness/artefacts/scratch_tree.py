@@ -104,7 +104,7 @@ def compose(tree: Path, start: str, diffs: Sequence[Path], subject: str) -> str:
             try:
                 git(tree, *arguments, "--3way", env=index)
             except CommandFailed:
-                said = describe_failure(Patch(diff, ""), error.output)
+                said = describe_failure(Patch(diff, "", ""), error.output)
                 raise DoesNotApply(diff.name, said.partition(": ")[2]) from None
     made = git(tree, "write-tree", env=index).strip()
     return git(tree, "commit-tree", made, "-p", start, "-m", subject).strip()

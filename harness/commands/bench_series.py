@@ -18,9 +18,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, astuple, dataclass, replace
 
+from harness.artefacts.tree import origin
 from harness.commands import bench_calls
 from harness.console.log import own_console
 from harness.core.errors import LabError
+from harness.core.git import git
 from harness.core.progress import say, step
 from harness.core.workspace import Layout, Selection, machine_dir
 from harness.datapath.bpf import Bpf, Object, attach, observe, u32
@@ -88,7 +90,8 @@ def report(selection: Selection) -> None:
     costs, calls = measure(selection)
     file = Layout.of(selection).variant / "bench.json"
     tables = {"packets": map(asdict, costs), "calls": map(asdict, calls)}
-    file.write_text(json.dumps({name: [*rows] for name, rows in tables.items()}, indent=2) + "\n")
+    measured = {"tree": _tree(selection)} | {name: [*rows] for name, rows in tables.items()}
+    file.write_text(json.dumps(measured, indent=2) + "\n")
     rows: list[tuple[object, ...]] = [
         ("", "driver", "XDP", "to skb", "setters,", "setter", "to skb"),
         ("guest instructions", "to XDP", *WAYS, "alone", *WAYS),
@@ -99,6 +102,13 @@ def report(selection: Selection) -> None:
     for call in calls:
         say(f"{call.call:<24}{call.instructions:>10}")
     say(f"as JSON: {file}")
+
+
+def _tree(selection: Selection) -> str:
+    """git's name of what was compiled, by which `patches cover` knows it; "" of a user's tree."""
+    if selection.tree:
+        return ""
+    return git(origin(selection), "rev-parse", f"{selection.commit or 'HEAD'}^{{tree}}").strip()
 
 
 def _nothing(bpf: Bpf, nic: Nic, kernel: str) -> Cost:

@@ -13,8 +13,10 @@ from harness.core.progress import say
 from harness.core.workspace import Base, Layout, Selection, build_root
 from harness.machine.build import build
 from harness.series import bisect as bisect_
+from harness.series import cover as cover_
 from harness.series import export as export_
 from harness.series import review
+from harness.series.cover import commits_of
 from harness.series.selection import numbers, of_series
 
 PLACE = "part"
@@ -59,6 +61,23 @@ def only(words: Sequence[str]) -> None:
     _experiment("only", words, lambda named, everything: everything - named)
 
 
+def upto(words: Sequence[str]) -> None:
+    """Build the series to the end of a sub-series; boot and test use that, until the next build."""
+    part, selection = _part("upto", words), of_series()
+    with locked(build_root()):
+        tree = source_tree(selection)
+        last = commits_of(tree, Base.load(selection.base).series_dir, part)[-1]
+        _build_part(replace(selection, place=PLACE, commit=last.hash))
+
+
+def cover(words: Sequence[str]) -> None:
+    """Write the letter and the patches of a sub-series, to be posted."""
+    part, selection = _part("cover", words), of_series()
+    with locked(build_root()):
+        source_tree(selection)
+        cover_.cover(Layout.of(selection), Base.load(selection.base), part)
+
+
 def bisect(words: Sequence[str]) -> None:
     """Find the patch, or the commit, from which on tests fail or pass."""
     bisect_.bisect(Selection.load(), words)
@@ -83,15 +102,26 @@ def _experiment(
             what = f"{error.name} ({subject}) does not apply {lacks}: {error.why}"
             leave = f"drop {error.name} as well" if name == "drop" else f"leave {error.name} out"
             raise LabError(what, hint=f"{leave}, or have what it builds on") from None
-        apart = replace(apart, commit=commit)
-        build(apart)
-        apart.save()
+        _build_part(replace(apart, commit=commit))
+
+
+def _build_part(selection: Selection) -> None:
+    build(selection)
+    selection.save()
     say("patches   boot and test take this one; ./lab build goes back to the whole series")
+
+
+def _part(name: str, words: Sequence[str]) -> str:
+    if len(words) != 1:
+        raise BadCall(f"{name} takes a sub-series' name", hint=f"./lab patches {name} NAME")
+    return words[0]
 
 
 SUBVERBS: dict[str, tuple[str, Callable[[Sequence[str]], None]]] = {
     "export": ("export", export),
     "check": ("check", check),
+    "upto": ("upto NAME", upto),
+    "cover": ("cover NAME", cover),
     "drop": ("drop N...", drop),
     "only": ("only N...", only),
     "bisect": ("bisect [GOOD BAD --] TEST...", bisect),

@@ -33,10 +33,12 @@ MESSAGE_ENDS = re.compile(r"^(?:---(?: \S|\s*$)|diff -|Index: )", re.MULTILINE)
 def export(layout: Layout, series_dir: Path) -> None:
     """Make the series be the commits from the base to the tree's HEAD.
 
-    A file whose bytes stay is not touched; the comments in `series` stay with
-    their patches. From then on the tree counts as made from these files.
+    A commit stays in the sub-series that has a patch of its subject; a new one goes to that of
+    the commit before it. A file whose bytes stay is not touched; the comments in `series` stay
+    with their patches. From then on the tree counts as made from these files.
     Raises LabError, before anything is written, if a commit can't be sent, if there is
-    none, or if the files are not those that the tree was made from.
+    none, if the files are not those that the tree was made from, or if the sub-series can't be
+    cut so.
     """
     tree = layout.linux
     for name in UNFINISHED:
@@ -56,22 +58,70 @@ def export(layout: Layout, series_dir: Path) -> None:
         say(f"patches   what is not committed in {tree} is left out")
     beside = layout.source / "export"
     shutil.rmtree(beside, ignore_errors=True)
-    written = tuple(
-        Patch(path, hashlib.sha256(path.read_bytes()).hexdigest())
-        for path in _formatted(tree, commits, beside)
-    )
-    for patch in written:
-        if b"\ndiff --git " not in patch.path.read_bytes():
+    formatted = _formatted(tree, commits, beside)
+    for path, commit in zip(formatted, commits, strict=True):
+        if b"\ndiff --git " not in path.read_bytes():
             raise LabError(
-                f"{patch.path.name} would be empty: its commit changes nothing",
+                f"commit {commit.hash[:12]} ({commit.subject}) changes nothing",
                 hint=f"git -C {tree} rebase -i {BASE_TAG}, and drop it",
             )
-    old = patches.parse_series(series_dir)
+    old, parts = patches.parse_series(series_dir), patches.parts(series_dir)
+    cut = _cut(parts, old, [_slug(path.name) for path in formatted])
+    written = _renumbered(formatted, cut)
     _refuse_changed(tree, old, written)
-    changed = _write(series_dir, old, written)
+    changed = sum(
+        _write(
+            series_dir / part,
+            [patch for patch in old if patch.part == part],
+            [patch for patch in written if patch.part == part],
+        )
+        for part in parts
+    )
     patches.record(tree, [(new.digest, c.hash) for new, c in zip(written, commits, strict=True)])
     shutil.rmtree(beside)
     say(f"patches   {len(written)} in {series_dir}, {changed or 'none'} of the files changed")
+
+
+def _cut(parts: Sequence[str], old: Sequence[Patch], slugs: Sequence[str]) -> list[str]:
+    """The sub-series of each commit, by the names of its files without their numbers."""
+    if not parts:
+        raise LabError(
+            "the series names no sub-series", hint="a folder's name in its file `series`"
+        )
+    home = {_slug(patch.path.name): patch.part for patch in old}
+    cut: list[str] = []
+    for slug in slugs:
+        part = home.get(slug, cut[-1] if cut else parts[0])
+        if cut and parts.index(part) < parts.index(cut[-1]):
+            raise LabError(
+                f"{slug} is of the sub-series {part}, and comes behind {cut[-1]}'s",
+                hint="move the commit, or its file and its line to another sub-series",
+            )
+        cut.append(part)
+    for part in parts:
+        if cut.count(part) > patches.MOST:
+            raise LabError(
+                f"the sub-series {part} would have {cut.count(part)} patches, more than"
+                f" {patches.MOST}",
+                hint="move the last ones' files and lines to another one",
+            )
+    return cut
+
+
+def _renumbered(formatted: Sequence[Path], cut: Sequence[str]) -> list[Patch]:
+    """The files in a folder for each sub-series, numbered from 1 there."""
+    moved = []
+    for at, (path, part) in enumerate(zip(formatted, cut, strict=True)):
+        number = cut[: at + 1].count(part)
+        place = path.parents[1] / part / f"{number:04}-{_slug(path.name)}"
+        place.parent.mkdir(exist_ok=True)
+        path.rename(place)
+        moved.append(Patch(place, hashlib.sha256(place.read_bytes()).hexdigest(), part))
+    return moved
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"^\d+-", "", name)
 
 
 def _formatted(tree: Path, commits: Sequence[Commit], beside: Path) -> list[Path]:
@@ -191,7 +241,7 @@ def renew(series: str, names: Sequence[str]) -> str:
 
 def _places(old: Sequence[str], new: Sequence[str]) -> dict[int, int]:
     """Which patch has become which: by its name but for the number, else by its neighbours."""
-    was, now = ([re.sub(r"^\d+-", "", name) for name in names] for names in (old, new))
+    was, now = ([_slug(name) for name in names] for names in (old, new))
     place = {at: now.index(slug) for at, slug in enumerate(was) if slug in now}
     taken = set(place.values())
     matcher = difflib.SequenceMatcher(None, was, now, autojunk=False)

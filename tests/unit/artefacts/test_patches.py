@@ -12,6 +12,7 @@ from harness.core.errors import LabError
 from harness.core.git import git
 from harness.core.workspace import Layout
 
+PART = "all"
 LINES = [f"line {number}" for number in range(1, 41)]
 
 
@@ -42,34 +43,46 @@ def make_series(layout: Layout, directory: Path, steps: list[dict[int, str]]) ->
         changes |= step
         write(scratch / "net/xdp.c", changes)
         git(scratch, "commit", "--all", "--quiet", f"--message=net: xdp: change {number}")
-    series = directory / "series-dir"
-    series.mkdir()
+    series = directory / "series-dir" / PART
+    series.mkdir(parents=True)
+    (series.parent / "series").write_text(f"{PART}\n")
     git(scratch, "format-patch", "--quiet", "--zero-commit", f"-{len(steps)}", "-o", str(series))
     names = sorted(path.name for path in series.glob("*.patch"))
     (series / "series").write_text("# ours\n\n" + "".join(f"{name}  # why\n" for name in names))
-    return series
+    return series.parent
 
 
 def subjects(layout: Layout) -> list[str]:
     return git(layout.linux, "log", "--reverse", "--format=%s").splitlines()
 
 
+def series_of(directory: Path, text: str) -> Path:
+    """A series of one sub-series, whose `series` says this, and a patch a.patch."""
+    (directory / PART).mkdir()
+    (directory / "series").write_text(f"# ours\n{PART}\n")
+    (directory / PART / "a.patch").write_text("a")
+    (directory / PART / "series").write_text(text)
+    return directory
+
+
 def test_comments_and_blank_lines_are_no_patches(tmp_path: Path) -> None:
-    (tmp_path / "a.patch").write_text("a")
-    (tmp_path / "series").write_text("# comment\n\na.patch # why\n")
-    assert [patch.path.name for patch in parse_series(tmp_path)] == ["a.patch"]
+    series = series_of(tmp_path, "# comment\n\na.patch # why\n")
+    assert [str(patch) for patch in parse_series(series)] == [f"{PART}/a.patch"]
 
 
 def test_a_patch_that_is_not_there_is_named(tmp_path: Path) -> None:
-    (tmp_path / "series").write_text("lost.patch\n")
     with pytest.raises(LabError, match=r"names lost\.patch, which is not there"):
-        parse_series(tmp_path)
+        parse_series(series_of(tmp_path, "lost.patch\n"))
 
 
 def test_a_patch_that_is_named_twice_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / "a.patch").write_text("a")
-    (tmp_path / "series").write_text("a.patch\na.patch\n")
     with pytest.raises(LabError, match=r"names a\.patch twice"):
+        parse_series(series_of(tmp_path, "a.patch\na.patch\n"))
+
+
+def test_a_sub_series_that_is_not_there_is_named(tmp_path: Path) -> None:
+    (tmp_path / "series").write_text("lost\n")
+    with pytest.raises(LabError, match=r"lost/series: No such file"):
         parse_series(tmp_path)
 
 
@@ -108,7 +121,7 @@ def test_a_patch_that_does_not_apply_is_named_with_file_and_hunk(
     with pytest.raises(LabError) as caught:
         apply(layout, parse_series(directory))
     assert caught.value.message == (
-        "0001-net-xdp-change-1.patch does not apply: net/xdp.c, hunk #2 of 2 (line 27)"
+        f"{PART}/0001-net-xdp-change-1.patch does not apply: net/xdp.c, hunk #2 of 2 (line 27)"
     )
     assert caught.value.log is not None
     assert "patch failed" in caught.value.log.read_text()
@@ -125,7 +138,7 @@ def test_a_file_that_is_not_there_is_named(layout: Layout, tmp_path: Path) -> No
 
 def test_after_a_failure_a_mended_series_applies(layout: Layout, tmp_path: Path) -> None:
     directory = make_series(layout, tmp_path, [{3: "three"}])
-    patch = next(directory.glob("*.patch"))
+    patch = next(directory.glob(f"{PART}/*.patch"))
     good = patch.read_text()
     patch.write_text(good.replace("-line 3", "-line 33"))
     with pytest.raises(LabError):
@@ -141,7 +154,7 @@ def test_after_a_failure_a_mended_series_applies(layout: Layout, tmp_path: Path)
 )
 def test_what_is_no_patch_is_named(layout: Layout, tmp_path: Path, content: str, why: str) -> None:
     directory = make_series(layout, tmp_path, [{3: "three"}, {30: "thirty"}])
-    patch = sorted(directory.glob("*.patch"))[1]
+    patch = sorted(directory.glob(f"{PART}/*.patch"))[1]
     good = patch.read_text()
     patch.write_text(content if content != "cut" else good[: good.index("+thirty")])
     with pytest.raises(LabError, match=rf"{patch.name} does not apply: .*{why}"):
@@ -151,7 +164,7 @@ def test_what_is_no_patch_is_named(layout: Layout, tmp_path: Path, content: str,
 
 def test_work_in_the_tree_after_a_failure_is_not_lost(layout: Layout, tmp_path: Path) -> None:
     directory = make_series(layout, tmp_path, [{3: "three"}])
-    patch = next(directory.glob("*.patch"))
+    patch = next(directory.glob(f"{PART}/*.patch"))
     good = patch.read_text()
     patch.write_text(good.replace("-line 3", "-line 33"))
     with pytest.raises(LabError):

@@ -84,9 +84,7 @@ def use_everything(directory: Path) -> None:
     check_out(copy, series[0].hash)
     compose(copy, series[0].hash, [diff_of(copy, series[1], "0002")], "made")
     files = directory / "series"
-    files.mkdir()
-    (files / "series").write_text("")
-    export(layout, files)
+    exported(layout, files)
     git(tree, "reset", "--quiet", "--hard", BASE_TAG)
     (tree / ".git/lab-series.json").unlink()
     apply(layout, parse_series(files))
@@ -239,11 +237,13 @@ def nasty(tree: Path, directory: Path) -> Path:
 
 
 def exported(layout: Layout, directory: Path) -> dict[str, bytes]:
-    directory.mkdir()
-    (directory / "series").write_text("")
+    part = directory / "all"
+    part.mkdir(parents=True)
+    (directory / "series").write_text("all\n")
+    (part / "series").write_text("")
     (layout.linux / ".git/lab-series.json").unlink(missing_ok=True)
     export(layout, directory)
-    return {path.name: path.read_bytes() for path in directory.iterdir()}
+    return {path.name: path.read_bytes() for path in part.iterdir()}
 
 
 def test_an_export_has_the_same_bytes_whatever_the_tree_is_told(tree: Path, tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def stand_in(path: Path, script: str) -> None:
 
 @pytest.fixture
 def debian(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(host, "require", lambda: None)
+    monkeypatch.setattr(host, "require", lambda tools: None)
     monkeypatch.setattr(host, "this_family", lambda: Family.DEBIAN)
 
 

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[3]
 def test_the_example_is_the_program_that_a_guest_test_runs(document: str, program: str) -> None:
     """Of the patch that adds the document; later ones may change other lines of it."""
     new = f"--- /dev/null\n+++ b/Documentation/networking/{document}.rst\n"
-    patches = [path.read_text() for path in ROOT.glob("kernel-patches/6.12/0*.patch")]
+    patches = [path.read_text() for path in ROOT.glob("kernel-patches/6.12/*/0*.patch")]
     (added,) = [patch.partition(new)[2] for patch in patches if new in patch]
     lines = added.partition("\ndiff --git ")[0].splitlines()
     told = "\n".join(line.removeprefix("+") for line in lines)

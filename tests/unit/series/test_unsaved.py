@@ -22,6 +22,7 @@ USER = {
     for who in ("AUTHOR", "COMMITTER")
     for what, value in (("NAME", "A User"), ("EMAIL", "user@example.org"))
 }
+PART = "all"
 LINES = [f"line {number}\n" for number in range(1, 41)]
 
 
@@ -67,9 +68,10 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("xdp.c", "dev.c"):
         change(tree, 3, name=name)
         git(tree, "commit", "--quiet", "--all", f"--message=net: {name}")
-    git(tree, *FORMAT, "-2", "--output-directory", str(series))
-    names = [f"{path.name}\n" for path in sorted(series.glob("*.patch"))]
-    (series / "series").write_text("".join(names))
+    git(tree, *FORMAT, "-2", "--output-directory", str(series / PART))
+    names = [f"{path.name}\n" for path in sorted(series.glob("*/*.patch"))]
+    (series / PART / "series").write_text("".join(names))
+    (series / "series").write_text(f"{PART}\n")
     git(tree, "reset", "--quiet", "--hard", BASE_TAG)
     patches.apply(layout(root), patches.parse_series(series))
     (root / "6.12/obj").mkdir()
@@ -272,11 +274,11 @@ def test_what_was_exported_is_no_work(root: Path) -> None:
 
 def test_what_was_exported_and_is_gone_from_the_files_is_work(root: Path) -> None:
     tree, series = root / "6.12/linux", series_of(root)
-    before = (series / "series").read_text()
+    before = (series / PART / "series").read_text()
     commit(tree, 10)
     export(layout(root), series)
-    (series / "series").write_text(before)
-    (series / "0003-net-line-10.patch").unlink()
+    (series / PART / "series").write_text(before)
+    (series / PART / "0003-net-line-10.patch").unlink()
     assert "net: line 10" in refused(root)
 
 
@@ -293,7 +295,7 @@ def test_what_a_remote_has_is_no_work(root: Path, tmp_path: Path) -> None:
 def test_what_the_lab_made_of_former_files_is_no_work(root: Path) -> None:
     """As after git pull: the files are others, and the tree is not yet made of them."""
     series = series_of(root)
-    for path in series.glob("*.patch"):
+    for path in series.glob("*/*.patch"):
         path.write_text(path.read_text().replace("changed", "changed again"))
     assert cleaned(root)
 
