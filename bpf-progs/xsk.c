@@ -3,11 +3,13 @@
  * An AF_XDP socket on a device's first queue, which sends back each frame that
  * it gets:
  *
- *	xsk DEVICE copy|zerocopy MAP
+ *	xsk DEVICE copy|stamped|zerocopy MAP
  *
  * MAP is the path in bpffs of an xskmap, whose first entry it becomes. Returns
  * when that is done; the socket lives on in the background. Behind the first
  * frame it writes to /run/xsk by which NAPI that came (SO_INCOMING_NAPI_ID).
+ * stamped: copy, where it wants to know of each frame when it was sent; what it
+ * is told of the first is in /run/xsk-sent, in nanoseconds.
  */
 #include <errno.h>
 #include <linux/bpf.h>
@@ -24,7 +26,22 @@
 
 #define BUFFERS 64
 #define BUFFER_SIZE 4096
+#define TX_METADATA_LEN 16
 #define RING_SIZE BUFFERS	/* so that none is ever full; a power of 2 */
+
+/* Of linux/if_xdp.h since 6.8; the host's may be older */
+#define UMEM_TX_METADATA_LEN (1 << 2)
+#define TX_TIMESTAMP (1ULL << 0)
+#define TX_METADATA (1 << 1)
+
+struct umem_reg {
+	__u64 addr;
+	__u64 len;
+	__u32 chunk_size;
+	__u32 headroom;
+	__u32 flags;
+	__u32 tx_metadata_len;
+};
 
 struct ring {
 	__u32 *producer;
@@ -96,23 +113,48 @@ static void fill(const struct ring *ring, __u64 address)
 	publish(ring);
 }
 
-static void tell_napi(int fd)
+static void tell(const char *path, __u64 number)
 {
-	FILE *file = fopen("/run/xsk", "w");
-	unsigned int id;
-	socklen_t size = sizeof(id);
+	FILE *file = fopen(path, "w");
 
-	if (!file || getsockopt(fd, SOL_SOCKET, SO_INCOMING_NAPI_ID, &id, &size))
+	if (!file)
 		exit(1);
-	fprintf(file, "%u\n", id);
+	fprintf(file, "%llu\n", number);
 	fclose(file);
 }
 
-static void send_back(int fd, const struct ring *rx, const struct ring *tx,
-		      const struct ring *sent, const struct ring *free)
+static void tell_napi(int fd)
+{
+	unsigned int id;
+	socklen_t size = sizeof(id);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_INCOMING_NAPI_ID, &id, &size))
+		exit(1);
+	tell("/run/xsk", id);
+}
+
+/* In front of the frame, where the headroom of what came is */
+static void want_timestamp(void *memory, struct xdp_desc *desc)
+{
+	__u64 *metadata = memory + desc->addr - TX_METADATA_LEN;
+
+	metadata[0] = TX_TIMESTAMP;
+	metadata[1] = 0;
+	desc->options |= TX_METADATA;
+}
+
+static __u64 timestamp(void *memory, __u64 address)
+{
+	return ((__u64 *)(memory + address - TX_METADATA_LEN))[1];
+}
+
+static void send_back(int fd, void *stamped, const struct ring *rx,
+		      const struct ring *tx, const struct ring *sent,
+		      const struct ring *free)
 {
 	struct pollfd socket = { .fd = fd, .events = POLLIN };
-	int told = 0;
+	struct xdp_desc desc;
+	int told = 0, told_sent = 0;
 	__u32 index;
 
 	for (;;) {
@@ -121,13 +163,17 @@ static void send_back(int fd, const struct ring *rx, const struct ring *tx,
 		while (has_next(rx, &index)) {
 			if (!told++)
 				tell_napi(fd);
-			((struct xdp_desc *)tx->entries)[next_in(tx)] =
-				((struct xdp_desc *)rx->entries)[index];
+			desc = ((struct xdp_desc *)rx->entries)[index];
+			if (stamped)
+				want_timestamp(stamped, &desc);
+			((struct xdp_desc *)tx->entries)[next_in(tx)] = desc;
 			publish(tx);
 			release(rx);
 		}
 		sendto(fd, NULL, 0, MSG_DONTWAIT, NULL, 0);
 		while (has_next(sent, &index)) {
+			if (stamped && !told_sent++)
+				tell("/run/xsk-sent", timestamp(stamped, ((__u64 *)sent->entries)[index]));
 			fill(free, ((__u64 *)sent->entries)[index]);
 			release(sent);
 		}
@@ -154,17 +200,24 @@ int main(int argc, char **argv)
 	struct xdp_mmap_offsets offsets;
 	socklen_t size = sizeof(offsets);
 	struct sockaddr_xdp address = { .sxdp_family = AF_XDP };
-	struct xdp_umem_reg umem = {
+	struct umem_reg umem = {
 		.len = BUFFERS * BUFFER_SIZE,
 		.chunk_size = BUFFER_SIZE,
 	};
 	int ring_size = RING_SIZE, fd, buffer;
+	void *memory;
+	int stamped;
 
 	if (argc != 4)
 		return 2;
 	fd = checked("socket", socket(AF_XDP, SOCK_RAW, 0));
-	umem.addr = (__u64)mapped("memory", umem.len,
-				  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	memory = mapped("memory", umem.len, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	umem.addr = (__u64)memory;
+	stamped = !strcmp(argv[2], "stamped");
+	if (stamped) {
+		umem.flags = UMEM_TX_METADATA_LEN;
+		umem.tx_metadata_len = TX_METADATA_LEN;
+	}
 	set(fd, XDP_UMEM_REG, &umem, sizeof(umem));
 	set(fd, XDP_UMEM_FILL_RING, &ring_size, sizeof(ring_size));
 	set(fd, XDP_UMEM_COMPLETION_RING, &ring_size, sizeof(ring_size));
@@ -180,7 +233,7 @@ int main(int argc, char **argv)
 		fill(&free, buffer * BUFFER_SIZE);
 
 	address.sxdp_ifindex = if_nametoindex(argv[1]);
-	address.sxdp_flags = strcmp(argv[2], "copy") ? XDP_ZEROCOPY : XDP_COPY;
+	address.sxdp_flags = strcmp(argv[2], "zerocopy") ? XDP_COPY : XDP_ZEROCOPY;
 	checked("bind", bind(fd, (void *)&address, sizeof(address)));
 	enter(argv[3], fd);
 
@@ -190,5 +243,5 @@ int main(int argc, char **argv)
 	close(STDIN_FILENO);
 	close(STDOUT_FILENO);
 	close(STDERR_FILENO);
-	send_back(fd, &rx, &tx, &sent, &free);
+	send_back(fd, stamped ? memory : NULL, &rx, &tx, &sent, &free);
 }

@@ -25,6 +25,7 @@ KEPT_ROOT = "/sys/fs/bpf/kept"
 GUEST_DIRECTORY = "/lab"
 BPFCALL = f"{GUEST_DIRECTORY}/bpfcall"  # what bpftool has no words for; bpf-progs/bpfcall.c
 EXTENSION = f"{GUEST_DIRECTORY}/extension"  # bpf-progs/extension.c
+PACKET_SOCKET = f"{GUEST_DIRECTORY}/packet_socket"  # one that listens; bpf-progs/packet_socket.c
 XSK = f"{GUEST_DIRECTORY}/xsk"  # AF_XDP sockets; bpf-progs/xsk.c
 LINK = f"{GUEST_DIRECTORY}/link"  # what the host's ip has no words for; bpf-progs/link.c
 VHOST = f"{GUEST_DIRECTORY}/vhost"  # frames in batches; bpf-progs/vhost.c

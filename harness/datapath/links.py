@@ -5,6 +5,7 @@ What is not here iproute2 does, in its own words: `ip`, `bridge_vlan`.
 """
 
 from harness.datapath.bpf import Object, attach, batch
+from harness.datapath.packets import DESTINATION, source_address
 
 # v0's, chosen so that the devmap can be filled without asking, and beyond what the kernel gives
 # to the next device: it counts up from one to the next.
@@ -12,6 +13,7 @@ VETH_INDEX = 100_000
 VETH2_INDEX = 200_000  # of a second pair
 PASSING = Object("xdp_pass", kept=True)
 BRIDGE = "br1"
+ROUTED = "10.88.0.1"  # the far side of `routed`
 
 
 def within(namespace: str) -> str:
@@ -85,6 +87,25 @@ def vlan(
         f"link set dev {name} up",
         namespace=namespace,
     )
+
+
+def routed(inward: str, outward: str, frame_id: int) -> list[str]:
+    """Lines that have the guest send on by IP what comes to ROUTED, from one device to another.
+
+    frame_id: of the frame that comes out, whatever it was.
+    """
+    return [
+        # Else what IPv6 sends of its own has the frame's id.
+        f"echo 1 >/proc/sys/net/ipv6/conf/{outward}/disable_ipv6",
+        *ip(
+            f"link set dev {inward} address {DESTINATION}",
+            f"link set dev {outward} address {source_address(frame_id)}",
+            f"route add {ROUTED} dev {outward}",
+            f"neighbour add {ROUTED} dev {outward} lladdr {DESTINATION}",
+        ),
+        *address(inward, "10.87.0.1/24"),
+        "echo 1 >/proc/sys/net/ipv4/ip_forward",
+    ]
 
 
 def bridge(*devices: str, filtering: bool = False) -> list[str]:

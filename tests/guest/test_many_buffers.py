@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Hints of packets that are in many buffers: frames and skbs with fragments."""
 
+from dataclasses import replace
+from ipaddress import ip_address
+
 import pytest
 
 from harness.api import (
@@ -11,19 +14,25 @@ from harness.api import (
     Object,
     To,
     attach,
+    bridge,
+    build,
     cpus,
     devmap,
     give,
     lay,
     observe,
+    random_flows,
     random_frames,
     redirect,
     seen,
     veth,
 )
+from harness.datapath.bpf import PACKET_SOCKET
 from harness.datapath.hints import DONE, EACH_SUBSET, UNSET, by_nic, returned
+from harness.datapath.links import ROUTED, VETH2_INDEX, routed
 
 IN_TC = Object("tc_redirect")
+OTHER = "02:00:00:00:00:99"  # whom no frame is for
 
 
 def frames_of(seed: int) -> list[Frame]:
@@ -119,3 +128,35 @@ def test_generic_xdp(bpf: Bpf, nic: Nic, seed: int, program: str) -> None:
         assert seen(record) == EACH_SUBSET[sent.id].over(by_nic(sent, way.rss_key)), sent.id
         assert sent.data.startswith(record.data)
         assert record.len == len(sent.data)
+
+
+@pytest.mark.parametrize("kind", ["many buffers", pytest.param("cloned", marks=SLOW)])
+def test_a_cpumap_gets_what_generic_xdp_copied(bpf: Bpf, nic: Nic, seed: int, kind: str) -> None:
+    """The stack takes them for what they are: on the base it looks at the wrong header.
+
+    TC on the device does not tell: it sees the packet as a whole in both cases.
+    """
+    plain = Object("redirect_plain_frags")
+    (flow,) = random_flows(1, seed, ["ipv4/udp"])
+    flow = replace(flow, destination=ip_address(ROUTED))
+    ends = veth("w", VETH2_INDEX, napi=False, mtu=9000)
+    if kind == "cloned":
+        lines = [
+            *ends,
+            *veth(napi=False),
+            f"{PACKET_SOCKET} v0",
+            f"ip link set dev {nic.device} address {OTHER}",
+            *bridge(nic.device, "v0"),
+            plain.load(),
+            *cpus(plain),
+            attach(plain.program("to_cpu"), "v1", "xdpgeneric"),
+            *routed("v1", "w0", 1),
+        ]
+        way = lay(bpf, nic, "xdp_pass", "", lines, observed=["w1"])
+        sent = build(flow, 1)
+    else:
+        bpf.run([f"ip link set dev {nic.device} mtu 9000"])
+        lines = [*ends, *cpus(plain), *routed(nic.device, "w0", 1)]
+        way = lay(bpf, nic, plain.name, "to_cpu", lines, observed=["w1"], mode="xdpgeneric")
+        sent = build(flow, 1, payload=bytes(8000))
+    assert way.capture([sent])[1].len == len(sent.data)

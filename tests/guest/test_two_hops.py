@@ -4,7 +4,10 @@
 import errno
 import itertools
 import struct
+from dataclasses import replace
 from typing import NamedTuple
+
+import pytest
 
 from harness.api import (
     SLOW,
@@ -21,6 +24,7 @@ from harness.api import (
     build,
     devmap,
     give,
+    ip,
     lay,
     lay_on_tap,
     observe,
@@ -32,12 +36,12 @@ from harness.api import (
     veth,
     without_ports,
 )
+from harness.datapath.bpf import PACKET_SOCKET, XSK
 from harness.datapath.hints import (
     ENTRY,
     ETH_P_8021AD,
     ETH_P_8021Q,
     RX_HASH,
-    RX_TS,
     RX_VLAN,
     UNSET,
     by_nic,
@@ -48,13 +52,14 @@ from harness.datapath.packets import KINDS
 STORE = Object("store_hints")
 IN_TC = Object("tc_redirect")
 TAG = 0x6123
+BOND = "bond8"
 
 SUBSETS = [
     Hints(*fields)
     for fields in itertools.product(
         (None, (0x12345678, int(RssType.L3_IPV6 | RssType.L4_ICMP)), (0, int(RssType.NONE))),
         (None, (ETH_P_8021AD, 0xF001), (ETH_P_8021Q, 0)),
-        (None, 0x1234_5678_9ABC_DEF0, 0),
+        (None, 0x1234_5678_9ABC_DEF0, 2**63 + 1, 0),
     )
 ]
 
@@ -85,7 +90,7 @@ def frames_for(hints: dict[int, Hints], seed: int) -> list[Frame]:
 
 
 def answers(given: Hints) -> Got:
-    """What the getters of a veth must say of a frame that came with these hints."""
+    """What the getters of a veth must say of a packet that has these hints; 0 is no timestamp."""
     value, kind = given.hash or (0, 0)
     protocol, tci = given.vlan or (0, 0)
     return Got(
@@ -96,7 +101,7 @@ def answers(given: Hints) -> Got:
         tci,
         0 if given.hash is not None else -errno.ENODATA,
         0 if given.vlan is not None else -errno.ENODATA,
-        0 if given.timestamp is not None else -errno.ENODATA,
+        0 if given.timestamp else -errno.ENODATA,
     )
 
 
@@ -123,8 +128,11 @@ def test_the_getters_of_a_veth_answer_and_the_next_hop_has_them_too(
         assert seen(records[number]) == given.over(UNSET), given
 
 
-def test_hints_that_became_an_skbs_are_read_on_the_next_veth(bpf: Bpf, nic: Nic, seed: int) -> None:
-    """The skb goes on by TC and is not copied on the way, as it has headroom enough."""
+@pytest.mark.parametrize("listened", ["", pytest.param("v1", marks=SLOW), "w0"])
+def test_hints_that_became_an_skbs_are_read_on_the_next_veth(
+    bpf: Bpf, nic: Nic, seed: int, listened: str
+) -> None:
+    """The skb goes on by TC as it is, for it has headroom enough; it is copied if one listens."""
     given = {
         number: Hints((0xABCD0000 + number, int(RssType.L4)), (ETH_P_8021Q, number), 2**62 + number)
         for number in range(8)
@@ -140,6 +148,7 @@ def test_hints_that_became_an_skbs_are_read_on_the_next_veth(bpf: Bpf, nic: Nic,
         attach(reader.program("pass"), "w1"),
         IN_TC.load(),
         *observe(IN_TC.program("to_w0"), "v1"),
+        *([f"{PACKET_SOCKET} {listened}"] if listened else []),
     ]
     way = lay(bpf, nic, STORE.name, "to_dev", lines, observed=["w1"])
     records = way.capture(frames_for(given, seed))
@@ -152,6 +161,84 @@ def test_hints_that_became_an_skbs_are_read_on_the_next_veth(bpf: Bpf, nic: Nic,
         assert (read[number].vlan_proto, read[number].vlan_tci) == hints.vlan
         assert read[number].hash == 0xABCD0000 + number
         assert seen(records[number]) == hints.over(UNSET)
+
+
+def test_a_timestamp_of_generic_xdp_is_read_on_a_veth(bpf: Bpf, nic: Nic, seed: int) -> None:
+    """Which copies the NIC's skb, for it has too little headroom."""
+    given = {number: Hints(timestamp=2**62 + number) for number in range(8)}
+    reader = Object("read_hints", "v1")
+    lines = [
+        *veth(napi=False),
+        *give(STORE, given),
+        reader.load(),
+        attach(reader.program("pass"), "v1"),
+        IN_TC.load(),
+        *observe(IN_TC.program("to_v0"), nic.device),
+    ]
+    way = lay(bpf, nic, STORE.name, "pass", lines, observed=["v1"], mode="xdpgeneric")
+    records = way.capture(frames_for(given, seed))
+    assert len(records) == 8
+    read = got(bpf.dump(reader.map("got")))
+    for number, hints in given.items():
+        assert (read[number].timestamp_err, read[number].timestamp) == (0, hints.timestamp)
+        assert records[number].hwtstamp == hints.timestamp
+
+
+def test_a_senders_pointer_is_no_timestamp_to_a_program(bpf: Bpf, nic: Nic, seed: int) -> None:
+    """v1's socket wants to know when it sent. Before v0's program runs the skb is copied."""
+    to_xsk, plain = Object("store_to_xsk"), Object("redirect_plain")
+    reader = Object("read_hints", "v0")
+    lines = [
+        *veth(napi=False),
+        *devmap(plain),
+        to_xsk.load(),
+        f"{XSK} v1 stamped {to_xsk.map('xskmap')}",
+        attach(to_xsk.program("to_xsk"), "v1"),
+        reader.load(),
+        attach(reader.program("pass"), "v0"),
+    ]
+    way = lay(bpf, nic, plain.name, "to_dev", lines, observed=["v0"])
+    records = way.capture(random_frames(4, seed))
+    read = got(bpf.dump(reader.map("got")))
+    assert {each.timestamp_err for each in read.values()} == {-errno.ENODATA}
+    assert {record.hwtstamp for record in records.values()} == {0}
+    assert len(read) == len(records) == 4
+
+
+@pytest.mark.parametrize("origin", ["frame", "skb"])
+def test_the_getters_of_a_veth_say_what_the_skb_will_have(
+    bpf: Bpf, nic: Nic, seed: int, origin: str
+) -> None:
+    """What the program stored itself comes before what the packet brought, however it came."""
+    brought = Hints((1, int(RssType.L4)), (ETH_P_8021Q, 0x1111), 2**62)
+    first = dict.fromkeys(range(len(SUBSETS)), brought)
+    second = dict(enumerate(SUBSETS))
+    last = "v1" if origin == "frame" else "w1"
+    reader = Object("store_then_read", last)
+    lines = [
+        *veth(napi=False),
+        *devmap(STORE),
+        *give(STORE, first),
+        "ethtool -K v1 gro on",
+        *veth("w", VETH2_INDEX, napi=False),
+        reader.load(),
+        *give(reader, second, ENTRY),
+        attach(reader.program("pass"), last),
+    ]
+    if origin == "skb":
+        lines += [IN_TC.load(), *observe(IN_TC.program("to_w0"), "v1")]
+    way = lay(bpf, nic, STORE.name, "to_dev", lines, observed=[last])
+    records = way.capture(frames_for(second, seed))
+    assert len(records) == len(second)
+    read = got(bpf.dump(reader.map("got")))
+    for number, given in second.items():
+        has = Hints(
+            given.hash or brought.hash,
+            given.vlan or brought.vlan,
+            brought.timestamp if given.timestamp is None else given.timestamp,
+        )
+        assert read[number] == answers(has), given
+        assert seen(records[number]) == has.over(UNSET), given
 
 
 def test_a_second_hop_overrides_what_the_skb_has_of_the_first(
@@ -179,6 +266,15 @@ def test_a_second_hop_overrides_what_the_skb_has_of_the_first(
         assert seen(records[number]) == given.over(everything.over(UNSET)), given
 
 
+def present(given: Hints) -> Hints:
+    """Without a hash of no type and a timestamp of 0, which are none to bpf_xdp_store_rx_all()."""
+    return replace(
+        given,
+        hash=given.hash if given.hash and given.hash[1] else None,
+        timestamp=given.timestamp or None,
+    )
+
+
 def stored(dumped: dict[bytes, bytes]) -> dict[int, int]:
     return {
         int.from_bytes(key, "little"): struct.unpack("<i", value)[0]
@@ -200,11 +296,12 @@ def test_store_all_on_the_nic_stores_the_hash(bpf: Bpf, nic: Nic, seed: int) -> 
     records = way.capture(frames)
     assert len(records) == len(frames)
     answered = stored(bpf.dump(everything.map("returned")))
-    assert answered == {sent.id: RX_HASH for sent in frames}
     read = got(bpf.dump(reader.map("got")))
     for sent in frames:
         reported = rss(sent.data, way.rss_key)
-        assert read[sent.id] == answers(Hints((reported.hash, int(reported.type)))), sent.id
+        given = present(Hints((reported.hash, int(reported.type))))
+        assert answered[sent.id] == given.fields
+        assert read[sent.id] == answers(given), sent.id
         assert seen(records[sent.id]) == by_nic(sent, way.rss_key)
 
 
@@ -249,7 +346,7 @@ def test_store_all_on_a_veth_stores_what_came_with_the_frame(bpf: Bpf, nic: Nic,
     records = way.capture(frames_for(hints, seed))
     assert len(records) == len(hints)
     assert stored(bpf.dump(everything.map("returned"))) == {
-        number: given.fields for number, given in hints.items()
+        number: present(given).fields for number, given in hints.items()
     }
     for number, given in hints.items():
         assert seen(records[number]) == given.over(UNSET), given
@@ -276,11 +373,46 @@ def test_store_all_on_a_veth_stores_what_the_skb_has(bpf: Bpf, nic: Nic, seed: i
     assert len(records) == 8
     fields = stored(bpf.dump(everything.map("returned")))
     for sent in frames:
-        # The timestamp is 0: a veth's getter has no other for an skb without one.
-        assert fields[sent.id] == RX_HASH | RX_TS | (RX_VLAN if tagged[sent.id] else 0)
+        # A veth's getter has a type for an L4 hash alone.
         reported = rss(sent.data, way.rss_key)
+        hashed = reported.covers_l4
+        assert fields[sent.id] == RX_HASH * hashed | RX_VLAN * tagged[sent.id]
         vlan = (ETH_P_8021Q, TAG) if tagged[sent.id] else None
-        assert seen(records[sent.id]) == Seen(reported.hash, int(reported.covers_l4), vlan)
+        assert seen(records[sent.id]) == Seen(reported.hash * hashed, int(hashed), vlan)
+
+
+def test_under_a_bond_store_all_asks_the_port_and_the_getters_the_bond(
+    bpf: Bpf, nic: Nic, seed: int
+) -> None:
+    everything, reader = Object("store_all", BOND), Object("read_hints", BOND)
+    lines = [
+        *veth(),
+        *ip(
+            f"link add {BOND} type bond mode active-backup",
+            f"link set dev {nic.device} down",
+            f"link set dev {nic.device} master {BOND}",
+            f"link set dev {BOND} up",
+        ),
+        everything.load(),
+        *devmap(everything),
+        reader.load(),
+        *devmap(reader),
+        attach(everything.program("to_dev"), BOND),
+    ]
+    way = lay(bpf, nic, "xdp_pass", "", lines, observed=["v1"])
+    frames = random_frames(16, seed)
+    records = way.capture(frames)
+    assert len(records) == len(frames)
+    assert stored(bpf.dump(everything.map("returned"))) == dict.fromkeys(range(16), RX_HASH)
+    for sent in frames:
+        assert seen(records[sent.id]) == by_nic(sent, way.rss_key)
+
+    bpf.run([f"ip link set dev {BOND} xdpdrv off", attach(reader.program("to_dev"), BOND)])
+    records = way.capture(frames)
+    assert len(records) == len(frames)
+    read = got(bpf.dump(reader.map("got")))
+    assert {each.hash_err for each in read.values()} == {-errno.EOPNOTSUPP}
+    assert {seen(record) for record in records.values()} == {UNSET}
 
 
 @SLOW

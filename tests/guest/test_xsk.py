@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """AF_XDP: a socket gets the packet, and no hint."""
 
+from dataclasses import replace
+from ipaddress import ip_address
+
 import pytest
 
 from harness.api import (
@@ -12,17 +15,21 @@ from harness.api import (
     Outgoing,
     RssType,
     attach,
+    build,
     cpus,
     devmap,
     give,
     lay,
+    observe,
+    random_flows,
     random_frames,
     seen,
     veth,
 )
 from harness.datapath.bpf import XSK
 from harness.datapath.hints import DONE, ETH_P_8021AD, UNSET, returned
-from harness.datapath.topology import CPUS
+from harness.datapath.links import ROUTED, VETH2_INDEX, routed
+from harness.datapath.topology import CPUS, OBSERVE
 
 pytestmark = pytest.mark.slow
 
@@ -77,6 +84,32 @@ def test_what_a_socket_sent_is_its_own_until_a_timestamp_is_stored(
     for number, given in HINTS.items():
         assert seen(records[number]) == given.over(UNSET), given
         assert records[number].has_sender == int(given.timestamp is None), given
+
+
+def test_a_senders_pointer_is_no_timestamp_where_its_packet_is_received(
+    bpf: Bpf, nic: Nic, seed: int
+) -> None:
+    """v1's socket wants to know when it sent: v0's skb has a pointer, until IP takes it over."""
+    (flow,) = random_flows(1, seed, ["ipv4/udp"])
+    lines = [
+        *veth(napi=False),
+        *veth("w", VETH2_INDEX, napi=False),
+        *devmap(PLAIN),
+        TO_XSK.load(),
+        f"{XSK} v1 stamped {TO_XSK.map('xskmap')}",
+        attach(TO_XSK.program("to_xsk"), "v1"),
+        *routed("v0", "w0", 1),
+        *observe(OBSERVE, "v0"),
+    ]
+    way = lay(bpf, nic, PLAIN.name, "to_dev", lines, observed=["w1"])
+    sent = build(replace(flow, destination=ip_address(ROUTED)), 1)
+    before, after = way.capture_copies([sent], 2)
+    assert before.has_sender
+    assert before.hwtstamp != 0
+    assert not after.has_sender
+    assert after.hwtstamp == 0
+    told = bpf.run(["until [ -s /run/xsk-sent ]; do sleep 0.01; done; cat /run/xsk-sent"])
+    assert int(told) > 0
 
 
 @pytest.mark.unchanged
