@@ -239,7 +239,7 @@ def host(_: Context, word: list[str]) -> None:
     "commands.patches",
     Group.SERIES,
     takes={
-        "word": "export | check | upto NAME | cover NAME | drop N... | only N..."
+        "word": "export | check [NAME...] | upto NAME | cover NAME | drop N... | only N..."
         " | bisect [GOOD BAD --] TEST..."
     },
     iterable=["word"],
@@ -248,7 +248,7 @@ def patches(_: Context, word: list[str]) -> None:
     """Work on the series, whose tree has a commit a patch.
 
     export: write the tree's commits back as files.
-    check: checkpatch, build up to each patch with W=1, sparse.
+    check [NAME...]: checkpatch, build up to each patch, of these sub-series, with W=1, sparse.
     upto NAME: build the series to the end of a sub-series, for boot and test.
     cover NAME: write the letter and the patches of a sub-series, to be posted.
     drop N...: build the series without these, for boot and test.

@@ -16,7 +16,7 @@ from harness.series import bisect as bisect_
 from harness.series import cover as cover_
 from harness.series import export as export_
 from harness.series import review
-from harness.series.cover import commits_of
+from harness.series.cover import commits_of, refuse_unknown
 from harness.series.selection import numbers, of_series
 
 PLACE = "part"
@@ -45,10 +45,10 @@ def export(words: Sequence[str]) -> None:
 
 
 def check(words: Sequence[str]) -> None:
-    """Review each patch: style, builds, warnings."""
-    if words:
-        raise BadCall("check takes no words", hint="./lab patches check")
-    review.check(of_series())
+    """Review each patch, of the sub-series that are named: style, builds, warnings."""
+    selection = of_series()
+    refuse_unknown(Base.load(selection.base).series_dir, words)
+    review.check(selection, words)
 
 
 def drop(words: Sequence[str]) -> None:
@@ -63,7 +63,8 @@ def only(words: Sequence[str]) -> None:
 
 def upto(words: Sequence[str]) -> None:
     """Build the series to the end of a sub-series; boot and test use that, until the next build."""
-    part, selection = _part("upto", words), of_series()
+    selection = of_series()
+    part = _part("upto", words, selection)
     with locked(build_root()):
         tree = source_tree(selection)
         last = commits_of(tree, Base.load(selection.base).series_dir, part)[-1]
@@ -72,7 +73,8 @@ def upto(words: Sequence[str]) -> None:
 
 def cover(words: Sequence[str]) -> None:
     """Write the letter and the patches of a sub-series, to be posted."""
-    part, selection = _part("cover", words), of_series()
+    selection = of_series()
+    part = _part("cover", words, selection)
     with locked(build_root()):
         source_tree(selection)
         cover_.cover(Layout.of(selection), Base.load(selection.base), part)
@@ -111,15 +113,16 @@ def _build_part(selection: Selection) -> None:
     say("patches   boot and test take this one; ./lab build goes back to the whole series")
 
 
-def _part(name: str, words: Sequence[str]) -> str:
+def _part(name: str, words: Sequence[str], selection: Selection) -> str:
     if len(words) != 1:
         raise BadCall(f"{name} takes a sub-series' name", hint=f"./lab patches {name} NAME")
+    refuse_unknown(Base.load(selection.base).series_dir, words)
     return words[0]
 
 
 SUBVERBS: dict[str, tuple[str, Callable[[Sequence[str]], None]]] = {
     "export": ("export", export),
-    "check": ("check", check),
+    "check": ("check [NAME...]", check),
     "upto": ("upto NAME", upto),
     "cover": ("cover NAME", cover),
     "drop": ("drop N...", drop),

@@ -22,15 +22,19 @@ SUBJECT, BLURB = "*** SUBJECT HERE ***", "*** BLURB HERE ***"
 DIGITS = 12
 
 
+def refuse_unknown(series_dir: Path, parts: Sequence[str]) -> None:
+    """Raise BadCall for a name that no sub-series has."""
+    known = patches.parts(series_dir)
+    for part in parts:
+        if part not in known:
+            raise BadCall(f"there is no sub-series {part!r}", hint=f"one of {', '.join(known)}")
+
+
 def commits_of(tree: Path, series_dir: Path, part: str) -> list[Commit]:
     """The commits of a sub-series in the series' tree.
 
-    Raises BadCall if there is no such sub-series, LabError if the tree has commits that are in
-    no file yet.
+    Raises LabError if the tree has commits that are in no file yet.
     """
-    known = patches.parts(series_dir)
-    if part not in known:
-        raise BadCall(f"there is no sub-series {part!r}", hint=f"one of {', '.join(known)}")
     home = {patch.digest: patch.part for patch in patches.parse_series(series_dir)}
     made, commits = patches.made_of(tree), patches.commits(tree)
     for commit in commits:

@@ -20,12 +20,13 @@ from harness.artefacts.kbuild import DoesNotBuild
 from harness.artefacts.patches import Commit
 from harness.artefacts.scratch_tree import check_out
 from harness.artefacts.strict import fragments, own_objects
-from harness.artefacts.tree import kernel
+from harness.artefacts.tree import kernel, origin
 from harness.core.errors import TestsFailed
 from harness.core.git import git, variables
 from harness.core.progress import say, step
 from harness.core.run import CommandFailed, run
 from harness.core.workspace import Base, Lane, Layout, Selection
+from harness.series.cover import commits_of
 from harness.series.export import FORMAT
 from harness.series.trial import Trial, trial
 
@@ -56,11 +57,17 @@ class Review:
         return not (self.style or self.complaints)
 
 
-def check(selection: Selection) -> None:
-    """Review all patches; raises TestsFailed if something is said against one."""
-    with trial(selection) as place:
-        commits = place.commits
-        reviewer = _Reviewer(place, Base.load(selection.base).series_dir, commits)
+def check(selection: Selection, parts: Sequence[str]) -> None:
+    """Review the patches of these sub-series, or all if none is named.
+
+    Raises TestsFailed if something is said against one; what `commits_of` raises.
+    """
+    with trial(replace(selection, lane=Lane.PLAIN)) as place:
+        series_dir = Base.load(selection.base).series_dir
+        tree = origin(selection)
+        named = [each for part in parts for each in commits_of(tree, series_dir, part)]
+        commits = named or place.commits
+        reviewer = _Reviewer(place, series_dir, commits)
         reviewer.begin()
         bad = []
         for number, commit in enumerate(commits, 1):
@@ -100,7 +107,7 @@ class _Reviewer:
         self._known: set[Complaint] = set()
 
     def begin(self) -> None:
-        """Learn what is said of the series' files before the first patch."""
+        """Learn what is said of the patches' files before the first one."""
         if not self._sparse:
             say("sparse    is not installed: what it would say is not known")
         with step("base", "compiling with W=1 what the series touches") as current:
@@ -110,7 +117,7 @@ class _Reviewer:
                     os.utime(path)
             self._git("update-index", "-q", "--refresh")
             self._known |= self._complaints()
-            current.note = f"{len(self._known)} complaints about what is there before the series"
+            current.note = f"{len(self._known)} complaints about what is there before"
 
     def review(self, commit: Commit) -> Review:
         """Of the patch that follows on what was reviewed last."""

@@ -11,7 +11,7 @@ from harness.artefacts.source import BASE_TAG
 from harness.core.errors import BadCall, LabError
 from harness.core.git import git
 from harness.core.workspace import Base, Layout
-from harness.series.cover import commits_of, cover
+from harness.series.cover import commits_of, cover, refuse_unknown
 from harness.series.export import export
 
 LETTER = """Subject: net: {{ kernel }}: hints
@@ -129,7 +129,7 @@ def test_a_sub_series_ends_where_the_next_begins(series: Series) -> None:
 
 def test_a_name_that_none_has(series: Series) -> None:
     with pytest.raises(BadCall, match="no sub-series 'hint'") as told:
-        commits_of(series.tree, series.base.series_dir, "hint")
+        refuse_unknown(series.base.series_dir, ["hints", "hint"])
     assert told.value.hint == "one of fixes, hints"
 
 

@@ -108,8 +108,15 @@ def test_a_number_that_is_none_is_answered_with_the_series(words: list[str]) -> 
     assert "12 patch 12" in caught.value.hint
 
 
-@pytest.mark.parametrize("words", [[], ["exprot"], ["export", "now"], ["check", "now"]])
+@pytest.mark.parametrize("words", [[], ["exprot"], ["export", "now"], ["upto", "a", "b"]])
 def test_a_bad_word_names_what_there_is(words: list[str]) -> None:
     with pytest.raises(BadCall) as caught:
         patches.run(words)
     assert f"./lab patches {words[0] if words[1:] else 'export'}" in caught.value.hint
+
+
+@pytest.mark.parametrize("verb", ["check", "cover", "upto"])
+def test_a_sub_series_that_is_none_is_answered_with_those_there_are(verb: str) -> None:
+    with pytest.raises(BadCall, match="no sub-series 'now'") as caught:
+        patches.run([verb, "now"])
+    assert "fixes, redirect" in caught.value.hint
