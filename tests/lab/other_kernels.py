@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Kernels that the series is not for, as a user of `build --tree` has them. Run by its name.
 
-Each is built as README says, and then goes back to what was built before. It takes 10 minutes
-a kernel, and 5 GiB.
+Each is built as README says, and then goes back to what was built before. A kernel takes 20
+minutes on two slow processors, and 5 GiB:
+
+    .venv/bin/python -m pytest -m '' tests/lab/other_kernels.py
 """
 
 import re
@@ -24,7 +26,6 @@ SOURCES = {
 BUILD_SECONDS, TEST_SECONDS = 3600.0, 900.0
 # Where there is no observer, which wants kfuncs of 6.2: the counters of the veth.
 COUNTED = """
-import json
 from harness.api import Object, attach, devmap, random_frames, veth
 
 def test_redirected_frames_are_counted(bpf, nic):
