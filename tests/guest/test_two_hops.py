@@ -185,7 +185,7 @@ def test_a_timestamp_of_generic_xdp_is_read_on_a_veth(bpf: Bpf, nic: Nic, seed: 
 
 
 def test_a_senders_pointer_is_no_timestamp_to_a_program(bpf: Bpf, nic: Nic, seed: int) -> None:
-    """v1's socket wants to know when it sent. Before v0's program runs the skb is copied."""
+    """v1's socket wants to know when it sent, and was told when v0's program runs, on a copy."""
     to_xsk, plain = Object("store_to_xsk"), Object("redirect_plain")
     reader = Object("read_hints", "v0")
     lines = [

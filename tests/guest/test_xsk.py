@@ -112,6 +112,25 @@ def test_a_senders_pointer_is_no_timestamp_where_its_packet_is_received(
     assert int(told) > 0
 
 
+def test_a_senders_pointer_is_not_copied(bpf: Bpf, nic: Nic, seed: int) -> None:
+    """v0's generic XDP runs on a copy, whose sender's skb still has it."""
+    storing = Object("store_hints_frags")
+    lines = [
+        *veth(napi=False),
+        *devmap(PLAIN),
+        TO_XSK.load(),
+        f"{XSK} v1 stamped {TO_XSK.map('xskmap')}",
+        attach(TO_XSK.program("to_xsk"), "v1"),
+        storing.load(),
+        attach(storing.program("pass"), "v0", "xdpgeneric"),
+    ]
+    way = lay(bpf, nic, PLAIN.name, "to_dev", lines, observed=["v0"])
+    records = way.capture(random_frames(4, seed))
+    assert {(each.has_sender, each.hwtstamp) for each in records.values()} == {(0, 0)}
+    told = bpf.run(["until [ -s /run/xsk-sent ]; do sleep 0.01; done; cat /run/xsk-sent"])
+    assert int(told) > 0
+
+
 @pytest.mark.unchanged
 def test_a_socket_knows_by_which_napi_its_packets_come(bpf: Bpf, nic: Nic, seed: int) -> None:
     """It is what a busy poll of the socket polls."""
