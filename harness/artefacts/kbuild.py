@@ -226,7 +226,11 @@ def _configure(
     merged = [config.read_text(), *(path.read_text() for path in fragments)]
     config.write_text("\n".join(merged))
     _make(layout, tree, ["olddefconfig"], log)
-    lost = kconfig.dropped(asked, kconfig.parse(config.read_text()), tree)
+    missed = kconfig.dropped(asked, kconfig.parse(config.read_text()), tree)
+    # A whole .config, of a distribution say, has some of them.
+    if derived := [f"CONFIG_{option.name}" for option in missed if option.derived]:
+        say(f"config    nobody can ask for {', '.join(derived)}: of the tools, or of others")
+    lost = [option for option in missed if not option.derived]
     if lenient:
         own, *others = fragments
         spare = kconfig.may_lack(own) - {

@@ -31,12 +31,16 @@ DEFAULTS = {"bool": "n", "tristate": "n", "int": "0", "hex": "0x0", "string": ""
 
 @dataclass(frozen=True)
 class Dropped:
-    """An option that was asked for and that the configuration does not have."""
+    """An option that was asked for and that the configuration does not have.
+
+    derived: nobody can ask for it, as LD_VERSION: it has no prompt, and nothing selects it.
+    """
 
     name: str
     wanted: str
     got: str
     reason: str
+    derived: bool
 
     def __str__(self) -> str:
         return f"CONFIG_{self.name}={self.wanted} became {self.got}: {self.reason}"
@@ -108,9 +112,21 @@ def dropped(wanted: Mapping[str, str], result: Mapping[str, str], tree: Path) ->
         return []
     symbols = read_symbols(tree)
     return [
-        Dropped(name, value, result.get(name, "n"), _reason(name, value, symbols, result))
+        Dropped(
+            name,
+            value,
+            result.get(name, "n"),
+            _reason(name, value, symbols, result),
+            _is_derived(symbols.get(name)),
+        )
         for name, value in lost.items()
     ]
+
+
+def _is_derived(symbol: "Symbol | None") -> bool:
+    if symbol is None or not symbol.definitions:
+        return False
+    return not (symbol.selectors or any(each.prompt for each in symbol.definitions))
 
 
 @dataclass(frozen=True)

@@ -145,6 +145,19 @@ def test_other_reasons(tree: Path, wanted: str, result: str, reason: str) -> Non
     assert reasons(tree, wanted, result) == [reason]
 
 
+def test_what_kconfig_finds_out_by_itself_was_not_to_be_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "Kconfig").write_text(
+        "config LD_VERSION\n\tint\n\tdefault 24000\n"
+        'config PROMPTED\n\tint "Something"\n'
+        "config SELECTED\n\tbool\n"
+        'config SELECTS\n\tbool "Selects"\n\tselect SELECTED\n'
+    )
+    wanted = "CONFIG_LD_VERSION=1\nCONFIG_PROMPTED=1\nCONFIG_SELECTED=y\nCONFIG_GONE=y\n"
+    lost = dropped(parse(wanted), {}, tmp_path)
+    assert {option.name for option in lost if option.derived} == {"LD_VERSION"}
+    assert len(lost) == 4
+
+
 COMPARES = """\
 config NR_CPUS
 	int
