@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.artefacts import patches
+from harness.artefacts.scratch_tree import clone
 from harness.artefacts.source import BASE_TAG
 from harness.core.git import git
 from harness.core.run import run
@@ -32,8 +33,9 @@ def letters() -> dict[str, list[Path]]:
 def base(tmp_path: Path) -> Path:
     """A repository at the base, without the series."""
     scratch = tmp_path / "linux"
-    run(["git", "clone", "--quiet", "--shared", Layout.of(Selection()).linux, scratch], deadline=60)
-    git(scratch, "checkout", "--quiet", "-B", "posted", BASE_TAG)
+    tag = git(Layout.of(Selection()).linux, "rev-parse", BASE_TAG).strip()
+    clone(scratch, Layout.of(Selection()).linux)
+    git(scratch, "checkout", "--quiet", "-B", "posted", tag)
     return scratch
 
 
@@ -45,12 +47,10 @@ def test_in_order_they_make_the_series(letters: dict[str, list[Path]], base: Pat
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_git_send_email_takes_them(letters: dict[str, list[Path]], base: Path, part: str) -> None:
+def test_git_send_email_takes_them(letters: dict[str, list[Path]], part: str) -> None:
     options = ["--dry-run", "--to=list@example.org", "--from=user@example.org", "--confirm=never"]
-    said = run(
-        ["git", "-C", base, "send-email", *options, "--suppress-cc=all", *letters[part]],
-        deadline=SECONDS,
-    )
+    tree = Layout.of(Selection()).linux
+    said = git(tree, "send-email", *options, "--suppress-cc=all", *map(str, letters[part]))
     assert said.count("\nResult: OK") == len(letters[part])
 
 
@@ -59,6 +59,9 @@ def test_b4_takes_the_first(letters: dict[str, list[Path]], base: Path, tmp_path
     git(base, "am", "--quiet", *map(str, files))
     git(base, "config", "user.name", "A User")
     git(base, "config", "user.email", "user@example.org")
-    for words in (["prep", "--enroll", BASE_TAG], ["prep", "--format-patch", tmp_path / "out"]):
+    for words in (
+        ["prep", "--enroll", "HEAD~" + str(len(files))],
+        ["prep", "--format-patch", tmp_path / "out"],
+    ):
         run(["b4", "--offline-mode", *words], cwd=base, deadline=SECONDS)
     assert len([*(tmp_path / "out").iterdir()]) >= len(files)
