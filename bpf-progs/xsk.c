@@ -155,6 +155,7 @@ static void send_back(int fd, void *stamped, const struct ring *rx,
 	struct pollfd socket = { .fd = fd, .events = POLLIN };
 	struct xdp_desc desc;
 	int told = 0, told_sent = 0;
+	__u64 address;
 	__u32 index;
 
 	for (;;) {
@@ -172,9 +173,10 @@ static void send_back(int fd, void *stamped, const struct ring *rx,
 		}
 		sendto(fd, NULL, 0, MSG_DONTWAIT, NULL, 0);
 		while (has_next(sent, &index)) {
+			address = ((__u64 *)sent->entries)[index];
 			if (stamped && !told_sent++)
-				tell("/run/xsk-sent", timestamp(stamped, ((__u64 *)sent->entries)[index]));
-			fill(free, ((__u64 *)sent->entries)[index]);
+				tell("/run/xsk-sent", timestamp(stamped, address));
+			fill(free, address);
 			release(sent);
 		}
 	}

@@ -33,7 +33,7 @@ DEFAULTS = {"bool": "n", "tristate": "n", "int": "0", "hex": "0x0", "string": ""
 class Dropped:
     """An option that was asked for and that the configuration does not have.
 
-    derived: nobody can ask for it, as LD_VERSION: it has no prompt, and nothing selects it.
+    derived: nobody can ask for it, as LD_VERSION.
     """
 
     name: str
@@ -108,25 +108,17 @@ def refuse_modules_alone(fragments: Sequence[Path]) -> None:
 def dropped(wanted: Mapping[str, str], result: Mapping[str, str], tree: Path) -> list[Dropped]:
     """What is in `wanted` and not in `result`, each with the reason found in the tree's Kconfig."""
     lost = {name: value for name, value in wanted.items() if result.get(name, "n") != value}
-    if not lost:
-        return []
-    symbols = read_symbols(tree)
+    symbols = read_symbols(tree) if lost else {}
     return [
         Dropped(
             name,
             value,
             result.get(name, "n"),
             _reason(name, value, symbols, result),
-            _is_derived(symbols.get(name)),
+            symbols.get(name, Symbol()).derived,
         )
         for name, value in lost.items()
     ]
-
-
-def _is_derived(symbol: "Symbol | None") -> bool:
-    if symbol is None or not symbol.definitions:
-        return False
-    return not (symbol.selectors or any(each.prompt for each in symbol.definitions))
 
 
 @dataclass(frozen=True)
@@ -167,6 +159,12 @@ class Symbol:
     choice: bool = False
     definitions: list[Definition] = field(default_factory=list)
     selectors: list[Selector] = field(default_factory=list)
+
+    @property
+    def derived(self) -> bool:
+        """Whether nobody can ask for it: Kconfig finds it out by itself."""
+        asked = self.selectors or any(definition.prompt for definition in self.definitions)
+        return bool(self.definitions) and not asked
 
 
 def read_symbols(tree: Path, architecture: str = "x86") -> dict[str, Symbol]:

@@ -13,7 +13,7 @@ from harness.core.errors import BadCall, LabError
 from harness.core.git import git
 from harness.core.progress import say
 from harness.core.workspace import Base, Layout
-from harness.series.export import FORMAT, view
+from harness.series.export import format_patches, view
 
 TEMPLATE, MEASURED = "cover.j2", "bench.json"
 FIELDS = ("Subject", "Tree")
@@ -64,11 +64,9 @@ def cover(layout: Layout, base: Base, part: str) -> Path:
         shutil.rmtree(leftover, ignore_errors=True)
     view(layout.linux, commits[-1].hash, seen)
     options = ("--cover-letter", "--numbered", f"--subject-prefix=PATCH {fields['Tree']}")
-    wanted = [option for option in FORMAT if option != "--no-numbered"]
     revisions = f"{commits[0].hash}^..{commits[-1].hash}"
-    git(seen, *wanted, *options, "--output-directory", str(folder.resolve()), revisions)
+    letter, *_ = format_patches(seen, folder, *options, revisions)
     shutil.rmtree(seen)
-    letter = folder / "0000-cover-letter.patch"
     filled = letter.read_text().replace(SUBJECT, fields["Subject"]).replace(BLURB, text)
     files.replace(letter, filled)
     say(f"patches   {len(commits)} and their letter in {folder}")

@@ -147,10 +147,13 @@ def view(tree: Path, commit: str, directory: Path) -> None:
         git(directory, "checkout", commit, "--", *attributes)
 
 
-def format_patches(seen: Path, directory: Path, *revisions: str) -> list[Path]:
-    """A view's commits as files of a folder, in order; those without a change make none."""
+def format_patches(seen: Path, directory: Path, *wanted: str) -> list[Path]:
+    """A view's commits as files of a folder, in order; those without a change make none.
+
+    wanted: revisions, and options of git format-patch over FORMAT's.
+    """
     directory.mkdir(parents=True)
-    git(seen, *FORMAT, "--output-directory", str(directory.resolve()), *revisions)
+    git(seen, *FORMAT, "--output-directory", str(directory.resolve()), *wanted)
     return sorted(directory.iterdir())
 
 
