@@ -36,6 +36,11 @@ class Programs:
     objects: Path
     includes: tuple[Path, ...]
 
+    @property
+    def vmlinux_h(self) -> Path:
+        """The kernel's types, as C."""
+        return next(path for folder in self.includes if (path := folder / "vmlinux.h").exists())
+
 
 def programs(layout: Layout, kernel: Kernel, tools: Tools) -> Programs:
     """Have vmlinux.h of the kernel and every bpf-progs/*.c compiled.

@@ -14,7 +14,7 @@ from harness.core.errors import LabError
 from harness.core.host import find, libraries
 from harness.core.progress import step
 from harness.core.run import run
-from harness.core.workspace import ROOT, Layout
+from harness.core.workspace import ROOT, Lane, Layout
 
 SOURCES = ROOT / "images"
 
@@ -77,12 +77,15 @@ def _dropbear_key(path: Path) -> None:
     path.with_suffix(".pub").write_text(f"{' '.join(public.split()[:2])}\n")
 
 
-def image(layout: Layout, kernel: Kernel, tools: Tools) -> Image:
-    """Have the initramfs made: busybox, dropbear, iproute2, ethtool, bpftool, what they load."""
+def image(layout: Layout, kernel: Kernel, tools: Tools, lane: Lane = Lane.PLAIN) -> Image:
+    """Have the initramfs made: busybox, dropbear, iproute2, ethtool, bpftool, what they load.
+
+    lane: has more programs if there is a programs.LANE.
+    """
     directory = layout.variant / "image"
     client = keys(layout)
-    programs = {name: _located(name, tools) for name in _program_names()}
-    loaded = sorted(path for path in programs.values() if path != tools.bpftool)
+    files = {place: path for line in _listed(lane) for place, path in _located(line, tools)}
+    loaded = sorted({path for path in files.values() if path != tools.bpftool})
     read = (Path(__file__), SOURCES, client.client, tools.bpftool, kernel.gen_init_cpio)
     of_modules = kernel.fingerprint if kernel.modules else ""
     wanted = artefact.fingerprint(*read, client.host_public, of_modules, *map(str, loaded))
@@ -92,8 +95,8 @@ def image(layout: Layout, kernel: Kernel, tools: Tools) -> Image:
         with step("image", "making the initramfs") as current:
             staged = path / "staged"
             staged.mkdir()
-            found = sorted({lib for each in programs.values() for lib in libraries(each)})
-            _render(staged, programs, found, client.client.parent, kernel.modules)
+            found = sorted({lib for each in files.values() for lib in libraries(each)})
+            _render(staged, files, found, client.client.parent, kernel.modules)
             archive = path / "initramfs.cpio"
             run(
                 [kernel.gen_init_cpio, "-t", "0", staged / "initramfs"],
@@ -114,20 +117,28 @@ def image(layout: Layout, kernel: Kernel, tools: Tools) -> Image:
     return Image(directory / "initramfs.cpio.gz", (directory / "content").read_text())
 
 
-def _program_names() -> list[str]:
-    lines = (SOURCES / "programs").read_text().splitlines()
+def _listed(lane: Lane) -> list[str]:
+    files = [SOURCES / "programs", *([SOURCES / f"programs.{lane}"] if lane else [])]
+    lines = [line for file in files if file.exists() for line in file.read_text().splitlines()]
     return [line for line in lines if line and not line.startswith("#")]
 
 
-def _located(name: str, tools: Tools) -> Path:
-    if name == "bpftool":
-        return tools.bpftool
-    found = find(name)
-    if found is None:
+def _located(line: str, tools: Tools) -> list[tuple[str, Path]]:
+    """Where it is in the guest, and here: of a line with patterns each file."""
+    if line == "bpftool":
+        return [("/bin/bpftool", tools.bpftool)]
+    if line.startswith("/"):
+        patterns = [pattern.removeprefix("/") for pattern in line.split()]
+        found = {path for pattern in patterns for path in Path("/").glob(pattern)}
+        places = [(str(path), path.resolve()) for path in sorted(found)]
+    else:
+        program = find(line)
+        places = [(f"/bin/{line}", program.resolve())] if program else []
+    if not places:
         raise LabError(
-            f"{name}, which goes into the guest, is not on this machine", hint="./lab doctor"
+            f"{line}, which goes into the guest, is not on this machine", hint="./lab doctor"
         )
-    return found.resolve()
+    return places
 
 
 def _render(
@@ -154,12 +165,13 @@ def _render(
     for name in ("inittab", "passwd", "profile", "shells"):
         shutil.copyfile(SOURCES / name, staged / name)
     (staged / "rcS").write_text(environment.get_template("rcS.j2").render(network=Network()))
-    files = [(f"/bin/{name}", str(path)) for name, path in sorted(programs.items())]
+    files = [(place, str(path)) for place, path in sorted(programs.items())]
     files += [(str(lib), str(lib.resolve())) for lib in libraries]
     if modules:
         found = (path for path in modules.rglob("*") if path.is_file())
         files += [(f"/{path.relative_to(modules)}", str(path)) for path in sorted(found)]
-    applets = run([programs["busybox"], "--list"], deadline=10).split()
+    applets = run([programs["/bin/busybox"], "--list"], deadline=10).split()
+    own = {PurePosixPath(place).name for place in programs} | {"sh", "init", "linuxrc"}
     mounts = ("/dev", "/proc", "/sys", "/tmp", "/run", "/root", "/etc", "/etc/dropbear", "/var/log")
     wanted = {PurePosixPath(path) for path in mounts}
     wanted |= {PurePosixPath(path).parent for path, _ in files}
@@ -167,7 +179,7 @@ def _render(
     listing = environment.get_template("initramfs.j2").render(
         directories=sorted(str(path) for path in parents - {PurePosixPath("/")}),
         files=files,
-        applets=sorted(set(applets) - set(programs) - {"sh", "init", "linuxrc"}),
+        applets=sorted(set(applets) - own),
         staged=staged,
         keys=keys_dir,
     )

@@ -86,6 +86,15 @@ VERSIONED = (
     Need("clang", "clang"),
     Need("pahole", "dwarves", arch="pahole"),
 )
+# For the kernel's own tests, beside clang: its Makefile's, then images/programs.selftests.
+SELFTESTS = (
+    Need("rsync", "rsync"),
+    Need("bash", "bash"),
+    Need("iptables-legacy", "iptables", fedora="iptables-legacy"),
+    Need("nft", "nftables"),
+    Need("ping", "iputils-ping", fedora="iputils", arch="iputils"),
+    Need("nstat", "iproute2", fedora="iproute"),
+)
 CCACHE = Need("ccache", "ccache")  # what is compiled again is not; nothing else changes
 
 
@@ -147,7 +156,11 @@ def versioned(name: str) -> Need:
     """
     program, dash, version = name.partition("-")
     known = {need.probe: need for need in VERSIONED}[program]
-    return replace(known, probe=name, package=f"{known.package}{dash}{version}")
+    if not dash:
+        return known
+    package = f"{known.package}-{version}"
+    fedora, arch = (f"{own or known.package}{version}" for own in (known.fedora, known.arch))
+    return replace(known, probe=name, package=package, fedora=fedora, arch=arch)
 
 
 def require(tools: Iterable[Need]) -> None:

@@ -85,6 +85,7 @@ class Base:
     package, version: Debian's source package.
     suite: of Debian's, that has it, where the machine's own apt does not.
     tools: that it is built with, by their names in PATH.
+    clang: of the version that its own tests are compiled with.
     objects: compiler runs of a build from nothing.
     """
 
@@ -92,6 +93,7 @@ class Base:
     version: str
     suite: str
     tools: tuple[Need, ...]
+    clang: Need
     objects: int
     series_dir: Path
 
@@ -107,7 +109,8 @@ class Base:
         try:
             fields = tomllib.loads(text)
             tools = tuple(versioned(name) for name in fields.pop("tools"))
-            return cls(series_dir=directory, tools=tools, **fields)
+            clang = versioned(fields.pop("clang"))
+            return cls(series_dir=directory, tools=tools, clang=clang, **fields)
         except (tomllib.TOMLDecodeError, TypeError, KeyError) as error:
             raise LabError(f"{directory / 'BASE'}: {error}") from None
 
@@ -120,6 +123,7 @@ class Lane(enum.StrEnum):
     DRIVERS = "drivers"
     STRICT = "w1"  # objects that `patches check` compiles with W=1 and sparse
     VIRTME = "virtme"  # what `bench loop` compares with
+    SELFTESTS = "selftests"  # for the kernel's own tests
 
 
 @dataclass(frozen=True)

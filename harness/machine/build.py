@@ -8,7 +8,7 @@ from harness.artefacts import bpf_programs, image, tree
 from harness.artefacts.kernel import Kernel
 from harness.core import artefact, host
 from harness.core.errors import BadCall
-from harness.core.workspace import Base, Layout, Selection
+from harness.core.workspace import Base, Lane, Layout, Selection
 from harness.machine import accelerator, qemu
 from harness.machine.options import OWN, Options
 from harness.machine.plan import Plan
@@ -72,18 +72,25 @@ class Artefacts:
         )  # fmt: skip
 
 
+def require(selection: Selection) -> None:
+    """Have what a selection is built with installed. Raises what host.require does."""
+    base = Base.load(selection.base)
+    more = (base.clang, *host.SELFTESTS) if selection.lane == Lane.SELFTESTS else ()
+    host.require((*base.tools, *more))
+
+
 def build(selection: Selection) -> Artefacts:
     """Have everything of a selection built; what is current is not made again.
 
     The caller holds the build lock.
     """
-    host.require(Base.load(selection.base).tools)
+    require(selection)
     layout = Layout.of(selection)
     linux = tree.source_tree(selection)
     built = tree.kernel(selection, linux)
     tools = tree.tools(selection, linux)
     programs = bpf_programs.programs(layout, built, tools)
-    guest_image = image.image(layout, built, tools)
+    guest_image = image.image(layout, built, tools, selection.lane)
     chosen = accelerator.find_out(layout.root, built.vmlinux, guest_image.initramfs)
     keys = image.keys(layout)
     access = Access(keys.client, keys.host_public)

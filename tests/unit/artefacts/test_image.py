@@ -8,6 +8,7 @@ import pytest
 from harness.artefacts import image
 from harness.artefacts.bpftool import Tools
 from harness.core.errors import LabError
+from harness.core.workspace import Lane
 
 LIBRARY = Path("/usr/lib/of-this-test/libc.so.6")
 
@@ -18,7 +19,8 @@ def listed(tmp_path: Path) -> list[list[str]]:
     busybox = tmp_path / "busybox"
     busybox.write_text("#!/bin/sh\nprintf '%s\\n' cat init ip linuxrc ls sh\n")
     busybox.chmod(0o755)
-    programs = {"busybox": busybox, "dash": Path("/bin/dash"), "ip": Path("/sbin/ip")}
+    programs = {"/bin/busybox": busybox, "/bin/dash": Path("/bin/dash")}
+    programs["/bin/ip"] = Path("/sbin/ip")
     staged, keys = tmp_path / "staged", tmp_path / "keys"
     staged.mkdir()
     module = tmp_path / "modules/lib/modules/6.12/kernel/bonding.ko"
@@ -66,10 +68,23 @@ def test_each_program_of_the_list_is_looked_for(
 ) -> None:
     tools = Tools(tmp_path / "bpftool", tmp_path, tmp_path / "libbpf.a")
     monkeypatch.setattr(image, "find", lambda name: None if name == "dropbear" else tmp_path / name)
-    names = image._program_names()
+    names = image._listed(Lane.PLAIN)
     assert {"busybox", "dropbear", "bpftool", "ip"} <= set(names)
     assert not [name for name in names if name.startswith("#") or " " in name]
-    assert image._located("bpftool", tools) == tools.bpftool
-    assert image._located("ip", tools) == tmp_path / "ip"
+    assert image._located("bpftool", tools) == [("/bin/bpftool", tools.bpftool)]
+    assert image._located("ip", tools) == [("/bin/ip", tmp_path / "ip")]
     with pytest.raises(LabError, match="dropbear, which goes into the guest"):
         image._located("dropbear", tools)
+
+
+def test_a_lane_has_programs_besides_and_files_by_a_pattern(tmp_path: Path) -> None:
+    tools = Tools(tmp_path / "bpftool", tmp_path, tmp_path / "libbpf.a")
+    assert set(image._listed(Lane.PLAIN)) < set(image._listed(Lane.SELFTESTS))
+    assert image._listed(Lane.DEBUG) == image._listed(Lane.PLAIN)
+    for name in ("libxt_b.so", "libxt_a.so", "other.so"):
+        (tmp_path / name).touch()
+    found = image._located(f"{tmp_path}/libxt_*.so {tmp_path}/nowhere/*.so", tools)
+    files = [tmp_path / "libxt_a.so", tmp_path / "libxt_b.so"]
+    assert found == [(str(file), file) for file in files]
+    with pytest.raises(LabError, match="goes into the guest"):
+        image._located(f"{tmp_path}/none_*.so", tools)

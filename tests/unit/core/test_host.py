@@ -46,7 +46,7 @@ def test_so_is_what_a_base_wants(place: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_base_names_programs_and_versions() -> None:
     assert [versioned(need.probe) for need in VERSIONED] == list(VERSIONED)
-    assert versioned("ld.lld-19") == Need("ld.lld-19", "lld-19")
+    assert versioned("ld.lld-19") == Need("ld.lld-19", "lld-19", fedora="lld19", arch="lld19")
     with pytest.raises(KeyError):
         versioned("make")
 

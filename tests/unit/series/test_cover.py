@@ -10,6 +10,7 @@ from harness.artefacts import patches
 from harness.artefacts.source import BASE_TAG
 from harness.core.errors import BadCall, LabError
 from harness.core.git import git
+from harness.core.host import versioned
 from harness.core.workspace import Base, Layout
 from harness.series.cover import commits_of, cover, refuse_unknown
 from harness.series.export import export
@@ -28,7 +29,9 @@ class Series:
         self.layout = Layout(directory, directory / "6.12", directory / "6.12")
         self.tree = self.layout.linux
         self.tree.mkdir(parents=True)
-        self.base = Base("linux-source-6.12", "6.12.1-1~deb12u1", "", (), 1, directory / "patches")
+        package, version = "linux-source-6.12", "6.12.1-1~deb12u1"
+        patches_dir = directory / "patches"
+        self.base = Base(package, version, "", (), versioned("clang"), 1, patches_dir)
         self.fixes, self.hints = (self.base.series_dir / name for name in ("fixes", "hints"))
         for folder in (self.fixes, self.hints):
             folder.mkdir(parents=True)
