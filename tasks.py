@@ -209,6 +209,22 @@ def test(
     )
 
 
+@verb(
+    "commands.selftests",
+    Group.PROVE,
+    behind="NAME...",
+    help={
+        "junit": "FILE: write a JUnit report there, a suite for each kernel",
+        "html": "FILE: write a page there",
+    },
+)
+def selftests(c: Context, junit: str | None = None, html: str | None = None) -> None:
+    """Run the kernel's own tests with and without the series."""
+    from harness.commands import selftests as selftests_
+
+    selftests_.run(shlex.split(c.remainder), junit=_path(junit), html=_path(html))
+
+
 @verb("commands.check", Group.PROVE)
 def check(_: Context) -> None:
     """Run the project's own tests: lint, types, unit, guest."""
@@ -296,7 +312,7 @@ def watch(c: Context) -> None:
     },
 )
 def repeat(_: Context, runs: int = 50, at_once: int = 2, seed: int = 1) -> None:
-    """Run the quick suite again and again in random order, to find flakes."""
+    """Run the quick suite again and again in random order: finds flakes."""
     from harness.commands import repeat as repeat_
 
     repeat_.repeat(runs, at_once, seed)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""`./lab test` as a process of its own, for the verbs that run the suite more than once."""
+"""Runs of tests in processes of their own, for the verbs that have more than one."""
 
 import re
 import subprocess
@@ -9,29 +9,32 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.core.environment import LAB
-from harness.core.run import start
+from harness.core.run import TAIL_LINES, start
 from harness.core.workspace import ROOT
 
-DEADLINE = 1800.0  # seconds for one run
+DEADLINE = 1800.0  # seconds for one run of the suite
 END_SECONDS = 20.0  # a run that is told to end stops its VM first
 QUICK = ("-m", "not slow")  # of the tests that are named
 # pytest's last line, with or without its rulers.
 SUMMARY = re.compile(r"^=* ?(\d+ (?:passed|failed|error)[^\n]*? in [\d.]+s)", re.MULTILINE)
 
 
-class SuiteRun:
+class TestRun:
     """A run of tests that is under way.
 
-    words: pytest's arguments. log: gets all that it prints.
+    words: Python's, for the process that runs them. log: gets all that it prints.
+    deadline: seconds.
     """
 
-    def __init__(self, words: Sequence[str], log: Path) -> None:
+    __test__ = False  # not a test class, whatever pytest thinks of its name
+
+    def __init__(self, words: Sequence[str], log: Path, deadline: float = DEADLINE) -> None:
         self.log = log
+        self._deadline = deadline
         self._started = time.monotonic()
-        argv = [sys.executable, "-m", "harness", "test", "--", "-q", *words]
         with log.open("wb") as output:
             self._process = start(
-                argv,
+                [sys.executable, *words],
                 LAB,
                 cwd=ROOT,
                 stdin=subprocess.DEVNULL,
@@ -52,7 +55,7 @@ class SuiteRun:
 
     def ended(self) -> bool:
         """Whether there is a verdict. A run past its deadline is ended."""
-        if self._process.poll() is None and self.seconds > DEADLINE:
+        if self._process.poll() is None and self.seconds > self._deadline:
             self.end()
         return self._process.poll() is not None
 
@@ -71,9 +74,24 @@ class SuiteRun:
         return self.log.read_text(errors="replace").rstrip()
 
     @property
+    def tail(self) -> str:
+        """The end of it."""
+        return "\n".join(f"    {line}" for line in self.printed.splitlines()[-TAIL_LINES:])
+
+    @property
     def verdict(self) -> str:
         """One line: what pytest's last one says, or the lab's error."""
         return summary(self.printed)
+
+
+class SuiteRun(TestRun):
+    """`./lab test`.
+
+    words: pytest's arguments.
+    """
+
+    def __init__(self, words: Sequence[str], log: Path) -> None:
+        super().__init__(["-m", "harness", "test", "--", "-q", *words], log)
 
 
 def summary(printed: str) -> str:
