@@ -26,7 +26,7 @@ from harness.api import (
     seen,
     veth,
 )
-from harness.datapath.bpf import XSK
+from harness.datapath.bpf import PACKET_SOCKET, XSK
 from harness.datapath.hints import DONE, ETH_P_8021AD, UNSET, returned
 from harness.datapath.links import ROUTED, VETH2_INDEX, routed
 from harness.datapath.topology import CPUS, OBSERVE
@@ -110,6 +110,27 @@ def test_a_senders_pointer_is_no_timestamp_where_its_packet_is_received(
     assert after.hwtstamp == 0
     told = bpf.run(["until [ -s /run/xsk-sent ]; do sleep 0.01; done; cat /run/xsk-sent"])
     assert int(told) > 0
+
+
+def test_a_senders_pointer_is_no_timestamp_in_the_ring_of_a_packet_socket(
+    bpf: Bpf, nic: Nic, seed: int
+) -> None:
+    """It sees v0's skb first, which still has the pointer of v1's socket."""
+    stamped = "/run/packet-stamped"
+    lines = [
+        *veth(napi=False),
+        *devmap(PLAIN),
+        TO_XSK.load(),
+        f"{XSK} v1 stamped {TO_XSK.map('xskmap')}",
+        attach(TO_XSK.program("to_xsk"), "v1"),
+        f"{PACKET_SOCKET} v0 {stamped}",
+    ]
+    way = lay(bpf, nic, PLAIN.name, "to_dev", lines, observed=["v0"])
+    (record,) = way.capture(random_frames(1, seed)).values()
+    assert record.has_sender
+    assert record.hwtstamp != 0
+    told = bpf.run([f"until [ -s {stamped} ]; do sleep 0.01; done; cat {stamped}"])
+    assert int(told) == 0
 
 
 def test_a_senders_pointer_is_not_copied(bpf: Bpf, nic: Nic, seed: int) -> None:
