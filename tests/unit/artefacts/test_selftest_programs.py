@@ -2,6 +2,7 @@
 """Which of the kernel's own tests are chosen, and what is compiled for them."""
 
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from harness.artefacts import inputs, selftest_programs, selftests
 from harness.artefacts.selftests import BPF, BPF_SOURCES, NET, TESTS, Part
 from harness.core.errors import BadCall
 from harness.core.run import CommandFailed
+from harness.core.workspace import Layout
 
 MAKEFILE = """
 LINKED_SKELS := test_linked.skel.h		\\
@@ -128,6 +130,15 @@ def test_linked_and_light_skeletons_are_asked_for(tree: Path) -> None:
     assert {"light.c", "test_linked1.c", "test_linked2.c"} < part.sources
 
 
+@pytest.mark.parametrize(
+    "named",
+    [*(f'#include "light.{kind}.h"' for kind in ("skel", "lskel", "subskel")), '"./light.bpf.o"'],
+)
+def test_a_bpf_program_is_named_in_several_ways(tree: Path, named: str) -> None:
+    (tree / TESTS / "mine.c").write_text(f"{named}\nvoid test_mine(void)\n")
+    assert of_runner(tree, "mine").sources == {"btf_data.c", "light.c"}
+
+
 def test_a_program_that_a_test_starts_is_made_with_what_it_loads(tree: Path) -> None:
     part = of_runner(tree, "synproxy")
     assert part.programs == ("test_progs", "synproxy")
@@ -198,6 +209,86 @@ def test_what_others_are_made_of_takes_all(tree: Path, objects: Path, name: Path
     assert left(objects) == set()
 
 
+def test_what_is_removed_counts_as_well(tree: Path, objects: Path) -> None:
+    (tree / BPF_SOURCES / "xdp_dummy.c").unlink()
+    begin(tree)
+    assert left(objects) == {"common.bpf.o", "xdp_info.test.o", "test_progs.o"}
+    (objects / selftest_programs.UNFINISHED).unlink()
+    (tree / BPF_SOURCES / "header.h").unlink()
+    begin(tree)
+    assert left(objects) == set()
+
+
+class Make:
+    """A stand-in for make, which makes what it is told to; until it refuses."""
+
+    def __init__(self, tree: Path) -> None:
+        self.called = 0
+        self.refuses = False
+        self._output = tree.parent / "variant/selftests.obj/bpf"
+
+    def __call__(self, source: Path, settings: Sequence[str], *targets: str, **_: object) -> None:
+        self.called += 1
+        if self.refuses:
+            (self._output / "half.bpf.o").touch()
+            raise CommandFailed("make failed", output="a.c:1: error: no such type", log=None)
+        for target in targets:
+            Path(target).touch()
+
+
+@pytest.fixture
+def make(tree: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
+    made = Make(tree)
+    monkeypatch.setattr(selftest_programs, "make", made)
+    monkeypatch.setattr(selftest_programs, "run", lambda argv, **_: Path(argv[3]).touch())
+    monkeypatch.setattr(selftest_programs, "libraries", lambda _: [])
+    monkeypatch.setattr(selftest_programs, "require_space", lambda *_: None)
+    return made
+
+
+@pytest.fixture
+def programs(tree: Path) -> Callable[..., set[str]]:
+    """Have the chosen tests compiled; the names of what is packed of bpf/."""
+    top = tree.parent
+    layout = Layout(top, top, top / "variant")
+    (top / "vmlinux.h").touch()
+
+    def have(*names: str, types: str = "") -> set[str]:
+        (top / "vmlinux.h").write_text(types)
+        tests = selftests.choose(selftests.all_of(tree), names)
+        folder = selftest_programs.programs(
+            layout, top / "vmlinux", top / "vmlinux.h", tree, tests, "clang"
+        )
+        return {path.name for path in (folder / "bpf").iterdir()}
+
+    return have
+
+
+def test_another_choice_or_a_kernel_with_other_types_has_its_own(
+    make: Make, programs: Callable[..., set[str]]
+) -> None:
+    assert programs("xdp_info") == {"test_progs", "btf_data.bpf.o", "xdp_dummy.bpf.o"}
+    programs("xdp_info")
+    assert make.called == 1
+    of_tc = {"test_progs", "btf_data.bpf.o", "tc_link.bpf.o", "common.bpf.o"}
+    assert programs("tc_") == of_tc
+    assert programs("tc_", types="struct xdp_md;") == of_tc
+    assert make.called == 3
+
+
+def test_what_came_to_no_end_leaves_no_object(
+    tree: Path, make: Make, programs: Callable[..., set[str]]
+) -> None:
+    make.refuses = True
+    with pytest.raises(selftest_programs.DoesNotCompile, match="no such type"):
+        programs("xdp_info")
+    half = tree.parent / "variant/selftests.obj/bpf/half.bpf.o"
+    assert half.exists()
+    make.refuses = False
+    programs("xdp_info")
+    assert not half.exists()
+
+
 def test_only_what_is_chosen_is_packed(
     tree: Path, objects: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -228,3 +319,7 @@ def test_the_first_error_is_shown_and_no_other_trouble_is_one() -> None:
         "make did not end in 3600 s", output="\n".join(map(str, range(9))), log=None
     )
     assert selftest_programs._explained(late) is late
+    full = CommandFailed(
+        "make failed", output="a.c:9: error: write: No space left on device", log=None
+    )
+    assert full.hint and selftest_programs._explained(full) is full

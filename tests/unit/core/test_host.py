@@ -47,6 +47,9 @@ def test_so_is_what_a_base_wants(place: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_a_base_names_programs_and_versions() -> None:
     assert [versioned(need.probe) for need in VERSIONED] == list(VERSIONED)
     assert versioned("ld.lld-19") == Need("ld.lld-19", "lld-19", fedora="lld19", arch="lld19")
+    assert versioned("pahole-1.27") == Need(
+        "pahole-1.27", "dwarves-1.27", fedora="dwarves1.27", arch="pahole1.27"
+    )
     with pytest.raises(KeyError):
         versioned("make")
 

@@ -1,12 +1,20 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What the kernel's own tests say of themselves, as the lab reads it."""
 
+import contextlib
 import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import BinaryIO
+from unittest.mock import Mock
 
 import pytest
 
 from harness.artefacts.selftests import NET, TESTS, Selftest
+from harness.testing import selftests
 from harness.testing.selftests import Selftests, command, outcomes
+from tests.selftests import test_of_the_kernel
 
 KV = Selftest("xdp_kv", TESTS / "xdp_kv.c")
 VETH = Selftest("veth.sh", NET / "veth.sh")
@@ -66,12 +74,51 @@ def test_each_runs_where_its_files_are() -> None:
     assert command(VETH, emulated=True).startswith("export KSFT_MACHINE_SLOW=yes; ")
 
 
+def test_what_can_not_be_copied_into_the_guest_did_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    share, copy = tmp_path / "share", tmp_path / "copy"
+    monkeypatch.setattr(selftests, "SHARED", str(share))
+    monkeypatch.setattr(selftests, "COPY", str(copy))
+
+    def came() -> str:
+        done = subprocess.run(["sh", "-c", command(VETH, emulated=False)], stderr=subprocess.PIPE)
+        return outcomes(VETH, done.returncode, "")["veth.sh"]
+
+    assert came() == "BROKE"
+    (share / "net").mkdir(parents=True)
+    (share / "net/veth.sh").write_text("#!/bin/sh\ntouch beside; exit 4\n")
+    (share / "net/veth.sh").chmod(0o755)
+    assert came() == "SKIP"
+    assert (copy / "net/beside").exists() and not (share / "net/beside").exists()
+    shutil.rmtree(share)
+    assert came() == "SKIP", "copied once"
+
+
+@pytest.mark.parametrize("word", ["OK", "SKIP", "FAIL"])
+def test_what_came_is_known_whatever_comes_of_the_test(tmp_path: Path, word: str) -> None:
+    plugin = Selftests([KV], [], tmp_path / "came.json", tmp_path)
+    said = f"#1/1     xdp_kv/calls:{word}\n#1       xdp_kv:{word}\n"
+
+    def stream(line: str, stdin: None, stdout: BinaryIO, stderr: BinaryIO) -> int:
+        stdout.write(said.encode())
+        return int(word == "FAIL")
+
+    judged: type[BaseException] = {"FAIL": AssertionError}.get(word, pytest.skip.Exception)
+    ends = contextlib.nullcontext() if word == "OK" else pytest.raises(judged, match="xdp_kv/calls")
+    with ends:
+        test_of_the_kernel.test_selftest(Mock(stream=stream), Mock(), KV, plugin)
+    assert plugin.came == {"xdp_kv/calls": word, "xdp_kv": word}
+    assert plugin.log(KV).read_text() == said
+
+
 CASES = """
     import pytest
     from harness.core.errors import LabError
 
     def test_selftest(selftest, selftests):
         if selftest.name == "broken":
+            selftests.log(selftest).write_text("its last words")
             raise LabError("the guest is gone")
         if selftest.name == "complained":
             selftests.came[selftest.name] = "OK"
@@ -92,4 +139,5 @@ def test_what_the_lab_ends_is_told_from_what_fails_by_itself(pytester: pytest.Py
         "broken": "BROKE",
         "complained": "BROKE",
     }
-    assert "the guest is gone" in plugin.log(tests[1]).read_text()
+    printed = plugin.log(tests[1]).read_text()
+    assert "its last words" in printed and "the guest is gone" in printed
