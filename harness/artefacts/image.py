@@ -86,9 +86,10 @@ def image(layout: Layout, kernel: Kernel, tools: Tools, lane: Lane = Lane.PLAIN)
     client = keys(layout)
     files = {place: path for line in _listed(lane) for place, path in _located(line, tools)}
     loaded = sorted({path for path in files.values() if path != tools.bpftool})
+    places = [f"{place} {path}" for place, path in sorted(files.items())]
     read = (Path(__file__), SOURCES, client.client, tools.bpftool, kernel.gen_init_cpio)
     of_modules = kernel.fingerprint if kernel.modules else ""
-    wanted = artefact.fingerprint(*read, client.host_public, of_modules, *map(str, loaded))
+    wanted = artefact.fingerprint(*read, client.host_public, of_modules, *places)
 
     def fill(path: Path) -> list[Path]:
         log = layout.log("image")

@@ -140,6 +140,7 @@ def _programs(patched: Artefacts, tests: Sequence[Selftest]) -> Path:
 def _side_by_side(jobs: Sequence[Job]) -> None:
     """Run the tests on each kernel. Raises LabError if they did not run."""
     runs: list[TestRun] = []
+    in_vain: list[TestRun] = []
     deadline = FOR_ALL + FOR_EACH * len(jobs[0].tests)
     with step("selftests", f"{len(jobs[0].tests)} on the bare and on the patched kernel"):
         try:
@@ -148,13 +149,15 @@ def _side_by_side(jobs: Sequence[Job]) -> None:
                 runs.append(TestRun(job.words, job.folder / "log", deadline))
             # Until all have ended, or one in vain, with which there is nothing to compare.
             while under_way := [run for run in runs if not run.ended()]:
-                if any(not run.passed for run in runs if run not in under_way):
+                in_vain = [run for run in runs if run not in under_way and not run.passed]
+                if in_vain:
                     break
                 time.sleep(POLL)
         finally:
             for run in runs:
                 run.end()
-    for job, run in zip(jobs, runs, strict=True):
+    # First the one that ended by itself: the other one was ended for it.
+    for job, run in sorted(zip(jobs, runs, strict=True), key=lambda each: each[1] not in in_vain):
         came = job.came()
         left = [test.name for test in job.tests if test.name not in came]
         if left or not run.passed:

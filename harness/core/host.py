@@ -92,6 +92,7 @@ SELFTESTS = (
     Need("bash", "bash"),
     Need("iptables-legacy", "iptables", fedora="iptables-legacy"),
     Need("nft", "nftables"),
+    Need("jq", "jq"),
     Need("ping", "iputils-ping", fedora="iputils", arch="iputils"),
     Need("nstat", "iproute2", fedora="iproute"),
 )

@@ -100,5 +100,4 @@ class Selftests:
             self.came[test.name] = BROKE
             with self.log(test).open("a") as printed:
                 print(f"\n{call.excinfo.exconly()}", file=printed)
-        if call.when == "call":
-            files.replace(self._record, json.dumps(self.came))
+        files.replace(self._record, json.dumps(self.came))

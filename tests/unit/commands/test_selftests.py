@@ -161,7 +161,8 @@ def test_with_one_in_vain_the_other_kernels_tests_are_not_waited_for(tmp_path: P
     runs[0].ended.side_effect = [False, AssertionError("waited for")]
     put_down = patch.object(Job, "put_down", lambda self: None)
     started = patch.object(selftests, "TestRun", side_effect=runs)
-    with put_down, started, patch.object(selftests, "POLL", 0), pytest.raises(LabError):
+    ended = pytest.raises(LabError, match="on the patched kernel")
+    with put_down, started, patch.object(selftests, "POLL", 0), ended:
         selftests._side_by_side(jobs(tmp_path, TESTS_RUN))
     assert all(run.end.called for run in runs)
 
