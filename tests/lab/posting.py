@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """git am, git send-email and b4 take what `patches cover` writes. Run by its name.
 
-The last two are this test's alone: apt-get install git-email, pip install b4. Nothing is sent.
+The last two are these tests' alone: apt-get install git-email libmailtools-perl, pip install b4.
+Nothing is sent.
 """
 
 from pathlib import Path
