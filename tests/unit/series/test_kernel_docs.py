@@ -5,19 +5,25 @@ from pathlib import Path
 
 import pytest
 
+from harness.artefacts.patches import parse_series
+from harness.core.git import git
+
 ROOT = Path(__file__).parents[3]
+SERIES = ROOT / "kernel-patches" / "6.12"
 
 
 @pytest.mark.parametrize(
     ("document", "program"), [("xdp-kv", "kv_example"), ("skb-kv", "drop_monitor")]
 )
-def test_the_example_is_the_program_that_a_guest_test_runs(document: str, program: str) -> None:
-    """Of the patch that adds the document; later ones may change other lines of it."""
-    new = f"--- /dev/null\n+++ b/Documentation/networking/{document}.rst\n"
-    patches = [path.read_text() for path in ROOT.glob("kernel-patches/6.12/*/0*.patch")]
-    (added,) = [patch.partition(new)[2] for patch in patches if new in patch]
-    lines = added.partition("\ndiff --git ")[0].splitlines()
-    told = "\n".join(line.removeprefix("+") for line in lines)
+def test_the_example_is_the_program_that_a_guest_test_runs(
+    document: str, program: str, tmp_path: Path
+) -> None:
+    """In the document as the series leaves it."""
+    name = f"Documentation/networking/{document}.rst"
+    git(tmp_path, "init", "--quiet")
+    for patch in parse_series(SERIES):
+        if f"+++ b/{name}\n" in patch.path.read_text():
+            git(tmp_path, "apply", f"--include={name}", str(patch.path))
     source = (ROOT / f"bpf-progs/{program}.bpf.c").read_text()
     shown = "\n".join(f"    {line}" if line else "" for line in source.splitlines())
-    assert shown in told
+    assert shown in (tmp_path / name).read_text()
