@@ -89,7 +89,7 @@ def run(names: Sequence[str], *, junit: str | None = None, html: str | None = No
     for page in filter(None, (junit, html)):
         report.writable(Path(page)).write_text("")  # an older one is not this call's
     if selection.lane:
-        say(f"selftests  a kernel of their own, not that of --{selection.lane}")
+        say(f"selftests on kernels of their own, not on that of --{selection.lane}")
     selection = replace(selection, lane=Lane.SELFTESTS)
     root = build_root() / "selftests"
     with contextlib.ExitStack() as stack:

@@ -51,11 +51,14 @@ def running(
     """
     # A subshell: what calls exit, or becomes another program, is not to end what notes its end.
     script = f"( {command}\n); echo $? >status.new; mv status.new status"
+    started = f"setsid sh -c {shlex.quote(script)} </dev/null >out 2>&1"
     ended = "[ -e status ] && ! { " + until + "; }"
     directory = bpf.run(
         [
             "cd $(mktemp -d)",
-            f"setsid sh -c {shlex.quote(script)} </dev/null >out 2>&1 &",
+            # Bpf.run's -x has the background's shell tell first what it will do; who reads that
+            # may be gone by then, and SIGPIPE be its end.
+            f"{{ set +x; exec {started}; }} 2>/dev/null &",
             "echo $! >pid",
             *_until(until, f"if {ended}; then sh -c 'cat out >&2; exit 1'; fi"),
             "pwd",
