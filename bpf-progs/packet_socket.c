@@ -6,7 +6,8 @@
  *	packet_socket DEVICE FILE	has a ring, and asks for hardware timestamps
  *
  * Returns when it is there, and lives on in the background. The ring's one writes
- * the timestamp of the first packet to FILE, in nanoseconds; 0 if it has none.
+ * a line for each packet to FILE: both MAC addresses as they come, in hex, and the
+ * timestamp in nanoseconds, 0 if it has none.
  */
 #include <arpa/inet.h>
 #include <linux/if_ether.h>
@@ -21,7 +22,7 @@
 #include <unistd.h>
 
 #define FRAME_SIZE 2048
-#define FRAMES 2 /* to a block, which is a page */
+#define FRAMES 64 /* none is given back */
 
 static void die(const char *what)
 {
@@ -29,7 +30,7 @@ static void die(const char *what)
 	exit(1);
 }
 
-static struct tpacket2_hdr *ring(int fd)
+static void *ring(int fd)
 {
 	int version = TPACKET_V2, stamps = SOF_TIMESTAMPING_RAW_HARDWARE;
 	struct tpacket_req wanted = {
@@ -50,22 +51,24 @@ static struct tpacket2_hdr *ring(int fd)
 	return mapped;
 }
 
-static void tell(int fd, const volatile struct tpacket2_hdr *first, const char *name)
+static void tell(int fd, const volatile struct tpacket2_hdr *frame, FILE *file)
 {
 	struct pollfd arrived = { .fd = fd, .events = POLLIN };
 	unsigned long long ns = 0;
-	FILE *file;
+	const unsigned char *data;
+	int i;
 
-	while (!(first->tp_status & TP_STATUS_USER))
-		poll(&arrived, 1, -1);
+	/* It counts as readable as long as the first one is not given back. */
+	while (!(frame->tp_status & TP_STATUS_USER))
+		poll(&arrived, 1, 10);
+	data = (const unsigned char *)frame + frame->tp_mac;
+	for (i = 0; i < 2 * ETH_ALEN; i++)
+		fprintf(file, "%02x", data[i]);
 	/* Without one the kernel gives the time of the arrival, and does not say so. */
-	if (first->tp_status & TP_STATUS_TS_RAW_HARDWARE)
-		ns = first->tp_sec * 1000000000ULL + first->tp_nsec;
-	file = fopen(name, "w");
-	if (!file)
-		die(name);
-	fprintf(file, "%llu\n", ns);
-	fclose(file);
+	if (frame->tp_status & TP_STATUS_TS_RAW_HARDWARE)
+		ns = frame->tp_sec * 1000000000ULL + frame->tp_nsec;
+	fprintf(file, " %llu\n", ns);
+	fflush(file);
 }
 
 int main(int argc, char **argv)
@@ -75,13 +78,17 @@ int main(int argc, char **argv)
 		.sll_protocol = htons(ETH_P_ALL),
 	};
 	int fd = socket(AF_PACKET, SOCK_RAW, 0);
-	struct tpacket2_hdr *first = NULL;
+	void *frames = NULL;
+	FILE *file;
+	int i;
 
 	if (argc != 2 && argc != 3)
 		return 2;
 	if (argc == 3) {
-		unlink(argv[2]);
-		first = ring(fd);
+		file = fopen(argv[2], "w");
+		if (!file)
+			die(argv[2]);
+		frames = ring(fd);
 	}
 	address.sll_ifindex = if_nametoindex(argv[1]);
 	if (!address.sll_ifindex ||
@@ -93,7 +100,7 @@ int main(int argc, char **argv)
 	close(STDIN_FILENO);
 	close(STDOUT_FILENO);
 	close(STDERR_FILENO);
-	if (first)
-		tell(fd, first, argv[2]);
+	for (i = 0; frames && i < FRAMES; i++)
+		tell(fd, frames + i * FRAME_SIZE, file);
 	pause();
 }
