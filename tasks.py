@@ -214,8 +214,8 @@ def test(
     Group.PROVE,
     behind="NAME...",
     help={
-        "junit": "FILE: write a JUnit report there, a suite for each kernel",
-        "html": "FILE: write a page there",
+        "junit": "FILE: write the verdicts there as a JUnit report",
+        "html": "FILE: write them there as a page",
     },
 )
 def selftests(c: Context, junit: str | None = None, html: str | None = None) -> None:

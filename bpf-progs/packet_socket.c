@@ -22,7 +22,7 @@
 #include <unistd.h>
 
 #define FRAME_SIZE 2048
-#define FRAMES 64 /* none is given back */
+#define FRAMES 64
 
 static void die(const char *what)
 {
@@ -51,16 +51,15 @@ static void *ring(int fd)
 	return mapped;
 }
 
-static void tell(int fd, const volatile struct tpacket2_hdr *frame, FILE *file)
+static void tell(int fd, volatile struct tpacket2_hdr *frame, FILE *file)
 {
 	struct pollfd arrived = { .fd = fd, .events = POLLIN };
 	unsigned long long ns = 0;
 	const unsigned char *data;
 	int i;
 
-	/* It counts as readable as long as the first one is not given back. */
 	while (!(frame->tp_status & TP_STATUS_USER))
-		poll(&arrived, 1, 10);
+		poll(&arrived, 1, -1);
 	data = (const unsigned char *)frame + frame->tp_mac;
 	for (i = 0; i < 2 * ETH_ALEN; i++)
 		fprintf(file, "%02x", data[i]);
@@ -69,6 +68,8 @@ static void tell(int fd, const volatile struct tpacket2_hdr *frame, FILE *file)
 		ns = frame->tp_sec * 1000000000ULL + frame->tp_nsec;
 	fprintf(file, " %llu\n", ns);
 	fflush(file);
+	__sync_synchronize();
+	frame->tp_status = TP_STATUS_KERNEL;
 }
 
 int main(int argc, char **argv)
@@ -100,7 +101,7 @@ int main(int argc, char **argv)
 	close(STDIN_FILENO);
 	close(STDOUT_FILENO);
 	close(STDERR_FILENO);
-	for (i = 0; frames && i < FRAMES; i++)
+	for (i = 0; frames; i = (i + 1) % FRAMES)
 		tell(fd, frames + i * FRAME_SIZE, file);
 	pause();
 }

@@ -16,6 +16,7 @@ from harness.core.artefact import opened
 from harness.core.errors import BadCall, LabError, TestsFailed
 from harness.core.lock import locked
 from harness.core.progress import say, step
+from harness.core.run import tail
 from harness.core.workspace import Base, Lane, Layout, Selection, build_root
 from harness.machine.build import Artefacts, build, require
 from harness.machine.held import held
@@ -161,10 +162,8 @@ def _side_by_side(jobs: Sequence[Job]) -> None:
         came = job.came()
         left = [test.name for test in job.tests if test.name not in came]
         if left or not run.passed:
-            raise LabError(
-                f"{len(left)} tests did not run on the {job.folder.name} kernel\n{run.tail}",
-                log=run.log,
-            )
+            said = f"{len(left)} tests did not run on the {job.folder.name} kernel"
+            raise LabError(f"{said}\n{tail(run.printed)}", log=run.log)
 
 
 def _result(name: str, kernels: Kernels, patched: Job) -> report.Result:

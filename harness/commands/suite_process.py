@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.core.environment import LAB
-from harness.core.run import TAIL_LINES, start
+from harness.core.run import start
 from harness.core.workspace import ROOT
 
 DEADLINE = 1800.0  # seconds for one run of the suite
@@ -72,11 +72,6 @@ class TestRun:
     def printed(self) -> str:
         """All that it printed."""
         return self.log.read_text(errors="replace").rstrip()
-
-    @property
-    def tail(self) -> str:
-        """The end of it."""
-        return "\n".join(f"    {line}" for line in self.printed.splitlines()[-TAIL_LINES:])
 
     @property
     def verdict(self) -> str:

@@ -53,14 +53,19 @@ def set_verbose(verbose: bool) -> None:
     _verbose = verbose
 
 
+def tail(output: str) -> str:
+    """The last lines of what a program printed, indented for a message."""
+    return "\n".join(f"    {line}" for line in output.splitlines()[-TAIL_LINES:])
+
+
 class CommandFailed(LabError):
     """A program ended with another status than 0, or not in time."""
 
     def __init__(self, message: str, *, output: str, log: Path | None, hint: str = "") -> None:
-        tail = "\n".join(f"    {line}" for line in output.splitlines()[-TAIL_LINES:])
+        last = tail(output)
         if "No space left on device" in output:
             hint = NO_SPACE_HINT
-        super().__init__(f"{message}\n{tail}" if tail else message, hint=hint, log=log)
+        super().__init__(f"{message}\n{last}" if last else message, hint=hint, log=log)
         self.output = output
 
 

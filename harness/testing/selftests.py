@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.artefacts.selftests import RUNNER, Selftest
+from harness.artefacts.selftests import FOLDER, RUNNER, Selftest
 from harness.core import files
 from harness.core.workspace import ROOT
 from harness.machine.options import SHARED
@@ -39,7 +39,7 @@ def command(test: Selftest, *, emulated: bool) -> str:
     slow = "export KSFT_MACHINE_SLOW=yes; " if emulated else ""
     copied = f"{{ [ -d {COPY} ] || {{ cp -r {SHARED} {COPY}.new && mv {COPY}.new {COPY}; }}; }}"
     called = f"{RUNNER} -a {test.name}" if test.of_runner else shlex.quote(test.name)
-    place = f"{COPY}/{test.source.parent.parts[3]}"
+    place = f"{COPY}/{test.source.relative_to(FOLDER).parts[0]}"
     run = f"cd {place} && LD_LIBRARY_PATH={COPY}/lib ./{called} 2>&1"
     return f"{slow}{copied} || exit {NOT_RUN[0]}; {run}"
 

@@ -9,7 +9,7 @@ from harness.machine.ssh.guest import Guest
 from harness.testing.fixtures import Testbed
 from harness.testing.selftests import OK, SKIP, Selftests, command, outcomes
 
-SECONDS = 300.0  # for one of them; the longest, gro.sh, took 40 s on an emulated CPU
+SECONDS = 300.0  # for one of them; the longest, gro.sh, took 34 s on an emulated CPU
 
 
 @pytest.fixture

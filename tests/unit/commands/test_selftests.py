@@ -157,7 +157,7 @@ def test_a_process_that_ends_in_vain_is_an_error_though_all_tests_ran(tmp_path: 
 
 
 def test_with_one_in_vain_the_other_kernels_tests_are_not_waited_for(tmp_path: Path) -> None:
-    runs = [Mock(passed=False, tail="", log=None) for _ in ("bare", "patched")]
+    runs = [Mock(passed=False, printed="", log=None) for _ in ("bare", "patched")]
     runs[0].ended.side_effect = [False, AssertionError("waited for")]
     put_down = patch.object(Job, "put_down", lambda self: None)
     started = patch.object(selftests, "TestRun", side_effect=runs)
